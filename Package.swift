@@ -1,0 +1,140 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The module picture of docs/architecture.md: imports point down only. The build checks it
+// (`--explicit-target-dependency-import-check error` in scripts/build).
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+func module(
+    _ name: String, path: String? = nil, exclude: [String] = [], _ dependencies: [Target.Dependency] = [],
+    linking libraries: [String] = []
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: strict,
+        linkerSettings: libraries.map { .linkedLibrary($0) })
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: "Sources/Executables/\(name)", swiftSettings: strict)
+}
+
+func tests(_ name: String, resources: [Resource] = [], _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["TestSupport"], resources: resources, swiftSettings: strict)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+
+let package = Package(
+    name: "streamforge",
+    products: [
+        .executable(name: "queue-manager", targets: ["queue-manager"]),
+        .executable(name: "streamforge-worker", targets: ["streamforge-worker"]),
+        .executable(name: "streamforge", targets: ["streamforge"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        // Executables: thin, each wires adapters behind ports and nothing else.
+        program(
+            "queue-manager", ["QueueManager", "JobLaunchers", "ServiceRuntime", argumentParser]),
+        program(
+            "streamforge-worker",
+            ["WorkerKit", "LoaderAPICandles", "ArangoConnector", "ServiceRuntime", argumentParser]),
+        program(
+            "streamforge", ["LocalStack", "ReplayExchange", "ServiceRuntime", argumentParser]),
+
+        // The engine and the workers.
+        module(
+            "QueueManager",
+            [
+                "Workflow", "MarketData", "ServiceRuntime", "ServiceEndpoints", "KafkaBridge",
+                "PostgresBridge", hummingbird, logging, metrics, lifecycle,
+            ]),
+        module(
+            "WorkerKit", path: "Sources/Workers/WorkerKit",
+            [
+                "Workflow", "ServiceRuntime", "ServiceEndpoints", "KafkaBridge", logging, metrics, lifecycle,
+            ]),
+        module(
+            "LoaderAPICandles", path: "Sources/Workers/LoaderAPICandles",
+            ["WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "BinanceFeed"]),
+        module(
+            "ArangoConnector", path: "Sources/Workers/ArangoConnector",
+            ["WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "DocumentStores"]),
+
+        // One machine: the local stack and the replay exchange.
+        module("LocalStack", ["ServiceRuntime", "KafkaBridge", "PostgresBridge", "HTTPBridge"]),
+        module("ReplayExchange", ["MarketData", "ServiceRuntime", hummingbird, logging]),
+
+        // Adapters: each implements a port of the domain.
+        module(
+            "DocumentStores",
+            ["Workflow", "MarketData", "ServiceRuntime", "PostgresBridge", "HTTPBridge", crypto]),
+        module("JobLaunchers", ["Workflow", "ServiceRuntime"]),
+        module("BinanceFeed", ["MarketData", "HTTPBridge"]),
+
+        // Bridges: each wraps one C library; no C type leaves its bridge.
+        module("KafkaBridge", exclude: ["CRdkafka"], ["CRdkafka", "ServiceRuntime"]),
+        .target(
+            name: "CRdkafka", path: "Sources/KafkaBridge/CRdkafka",
+            linkerSettings: [.linkedLibrary("rdkafka")]),
+        module("PostgresBridge", exclude: ["CPQ"], ["CPQ", "ServiceRuntime"]),
+        .systemLibrary(
+            name: "CPQ", path: "Sources/PostgresBridge/CPQ", pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"])]),
+        module("HTTPBridge", exclude: ["CCurl"], ["CCurl", "ServiceRuntime"]),
+        .target(
+            name: "CCurl", path: "Sources/HTTPBridge/CCurl", linkerSettings: [.linkedLibrary("curl")]),
+
+        // Base.
+        module("ServiceEndpoints", ["ServiceRuntime", hummingbird, logging, metrics, lifecycle]),
+        module("ServiceRuntime", [logging, metrics, lifecycle]),
+
+        // Domain: values, plans, state machines, names, ports. No I/O, no clock, no C.
+        module("Workflow", ["MarketData"]),
+        module("MarketData", [crypto]),
+
+        // Tests.
+        module(
+            "TestSupport", path: "Tests/TestSupport",
+            ["LocalStack", "ServiceRuntime", "KafkaBridge", "PostgresBridge"]),
+        tests("MarketDataTests", ["MarketData"]),
+        tests("WorkflowTests", ["Workflow", "MarketData"]),
+        tests("ServiceRuntimeTests", ["ServiceRuntime", "ServiceEndpoints"]),
+        tests("KafkaBridgeTests", ["KafkaBridge"]),
+        tests("PostgresBridgeTests", ["PostgresBridge"]),
+        tests("HTTPBridgeTests", ["HTTPBridge", hummingbird]),
+        tests(
+            "DocumentStoresTests", resources: [.copy("Fixtures")],
+            ["DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", hummingbird]),
+        tests("BinanceFeedTests", ["BinanceFeed", "ReplayExchange", "MarketData", "HTTPBridge"]),
+        tests("ReplayExchangeTests", ["ReplayExchange", "MarketData", "HTTPBridge"]),
+        tests("WorkerKitTests", ["WorkerKit", "Workflow", "KafkaBridge", "ServiceRuntime"]),
+        tests(
+            "LoaderAPICandlesTests",
+            ["LoaderAPICandles", "WorkerKit", "Workflow", "MarketData", "ReplayExchange", "KafkaBridge"]),
+        tests(
+            "ArangoConnectorTests",
+            ["ArangoConnector", "WorkerKit", "Workflow", "MarketData", "DocumentStores", "KafkaBridge"]),
+        tests(
+            "QueueManagerTests",
+            ["QueueManager", "Workflow", "MarketData", "KafkaBridge", "PostgresBridge", "JobLaunchers"]),
+        tests("LocalStackTests", ["LocalStack", "HTTPBridge"]),
+        tests("EndToEndTests", ["LocalStack", "HTTPBridge", "MarketData", "PostgresBridge"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
