@@ -102,7 +102,8 @@ let package = Package(
 
         // Base.
         module("ServiceEndpoints", ["ServiceRuntime", hummingbird, logging, metrics, lifecycle]),
-        module("ServiceRuntime", [logging, metrics, lifecycle]),
+        module("ServiceRuntime", exclude: ["CPosix"], ["CPosix", logging, metrics, lifecycle]),
+        .target(name: "CPosix", path: "Sources/ServiceRuntime/CPosix"),
 
         // Domain: values, plans, state machines, names, ports. No I/O, no clock, no C.
         module("Workflow", ["MarketData"]),

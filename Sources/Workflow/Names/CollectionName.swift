@@ -11,7 +11,9 @@ package struct CollectionName: Sendable, Hashable, CustomStringConvertible {
     package init?(_ rawValue: String) {
         let bytes = rawValue.utf8
         guard let first = bytes.first, bytes.count <= Self.bytesMax, first.isASCIILetter,
-            bytes.allSatisfy({ $0.isASCIILetter || $0.isASCIIDigit || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-") })
+            bytes.allSatisfy({
+                $0.isASCIILetter || $0.isASCIIDigit || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-")
+            })
         else { return nil }
         self.rawValue = rawValue
     }
@@ -21,7 +23,8 @@ package struct CollectionName: Sendable, Hashable, CustomStringConvertible {
 
 extension UInt8 {
     package var isASCIILetter: Bool {
-        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self)
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self)
+            || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self)
     }
     package var isASCIIDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
 }

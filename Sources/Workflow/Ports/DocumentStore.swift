@@ -187,8 +187,12 @@ package struct DocumentBatch: Sendable {
         slices.append((keyStart, jsonStart, bytes.count))
     }
 
-    package func key(_ index: Int) -> ArraySlice<UInt8> { bytes[slices[index].keyStart..<slices[index].jsonStart] }
-    package func json(_ index: Int) -> ArraySlice<UInt8> { bytes[slices[index].jsonStart..<slices[index].end] }
+    package func key(_ index: Int) -> ArraySlice<UInt8> {
+        bytes[slices[index].keyStart..<slices[index].jsonStart]
+    }
+    package func json(_ index: Int) -> ArraySlice<UInt8> {
+        bytes[slices[index].jsonStart..<slices[index].end]
+    }
 
     package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)

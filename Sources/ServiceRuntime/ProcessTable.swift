@@ -1,0 +1,120 @@
+import Glibc
+
+/// Names one process of one boot of one machine: process ids alone are used again.
+package struct ProcessIdentity: Sendable, Hashable, Codable {
+    package var pid: Int32
+    /// Clock ticks from boot to the start of the process (proc(5), `/proc/PID/stat` field 22).
+    package var startTicks: UInt64
+    /// `/proc/sys/kernel/random/boot_id`.
+    package var bootID: String
+
+    package init(pid: Int32, startTicks: UInt64, bootID: String) {
+        self.pid = pid
+        self.startTicks = startTicks
+        self.bootID = bootID
+    }
+
+    /// The identity of a process that exists now (a child not yet waited for); ticks are 0 if it is gone.
+    package static func ofLiveProcess(_ pid: Int32) -> ProcessIdentity {
+        ProcessIdentity(
+            pid: pid, startTicks: ProcessTable.stat(pid)?.startTicks ?? 0, bootID: ProcessTable.bootID)
+    }
+
+    /// Whether this very process still runs; one that ended but was not waited for (a zombie) does not.
+    package var isAlive: Bool {
+        guard bootID == ProcessTable.bootID, let stat = ProcessTable.stat(pid) else { return false }
+        return stat.startTicks == startTicks && stat.state != "Z" && stat.state != "X"
+    }
+
+    /// Sends a signal to the process's group if the process is still this one.
+    ///
+    /// The check and the signal are two steps; a pid that ended and was given out again in between would
+    /// need the whole pid range to pass in microseconds.
+    package func signalGroup(_ number: Int32) {
+        if isAlive { kill(-pid, number) }
+    }
+}
+
+/// Reads the kernel's process table.
+package enum ProcessTable {
+    package struct Stat: Sendable, Equatable {
+        /// `R`, `S`, `D`, `T` (stopped), `Z` (zombie) …
+        package var state: Character
+        package var startTicks: UInt64
+    }
+
+    package static let bootID: String = {
+        String(decoding: readFile("/proc/sys/kernel/random/boot_id", bytesMax: 64) ?? [], as: UTF8.self)
+            .split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
+    }()
+
+    /// nil when there is no such process.
+    package static func stat(_ pid: Int32) -> Stat? {
+        guard let bytes = readFile("/proc/\(pid)/stat", bytesMax: 4096) else { return nil }
+        // The program's name is in parentheses and may itself hold spaces and parentheses.
+        guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let fields = String(decoding: bytes[(close + 1)...], as: UTF8.self).split(separator: " ")
+        guard fields.count > 19, let state = fields[0].first, let ticks = UInt64(fields[19]) else {
+            return nil
+        }
+        return Stat(state: state, startTicks: ticks)
+    }
+
+    /// The live processes whose environment holds every one of `variables`.
+    ///
+    /// Processes of other users are passed over unless we are root.
+    package static func processes(withEnvironment variables: [String: String]) -> [ProcessIdentity] {
+        let wanted = variables.map { Array("\($0.key)=\($0.value)".utf8) }
+        return processIDs().compactMap { pid in
+            let identity = ProcessIdentity.ofLiveProcess(pid)
+            guard let environment = readFile("/proc/\(pid)/environ", bytesMax: 1 << 20) else { return nil }
+            let entries = Set(environment.split(separator: 0).map(Array.init))
+            guard wanted.allSatisfy(entries.contains), identity.isAlive else { return nil }
+            return identity
+        }
+    }
+
+    /// The environment of a process as it was started; nil when it is gone or not ours to read.
+    package static func environment(of pid: Int32) -> [String: String]? {
+        guard let bytes = readFile("/proc/\(pid)/environ", bytesMax: 1 << 20) else { return nil }
+        return Dictionary(
+            bytes.split(separator: 0).compactMap { entry in
+                let parts = entry.split(
+                    separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2 else { return nil }
+                return (String(decoding: parts[0], as: UTF8.self), String(decoding: parts[1], as: UTF8.self))
+            }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private static func processIDs() -> [Int32] {
+        guard let directory = opendir("/proc") else { return [] }
+        defer { closedir(directory) }
+        var pids: [Int32] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if let pid = Int32(name) { pids.append(pid) }
+        }
+        return pids
+    }
+}
+
+/// Reads a small file whole; nil when it cannot be read or is larger than `bytesMax`.
+package func readFile(_ path: String, bytesMax: Int) -> [UInt8]? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 16_384)
+    while true {
+        let count = read(descriptor, &chunk, chunk.count)
+        if count == 0 { return bytes }
+        if count < 0 {
+            if errno == EINTR { continue }
+            return nil
+        }
+        bytes.append(contentsOf: chunk[..<count])
+        if bytes.count > bytesMax { return nil }
+    }
+}
