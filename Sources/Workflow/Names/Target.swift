@@ -1,0 +1,19 @@
+/// The kind of worker that runs a step.
+package enum Target: String, Sendable, Hashable, Codable, CaseIterable {
+    case loaderAPICandles = "loader-api-candles"
+    case arangoConnector = "arango-connector"
+
+    /// Other names a request may use for the same worker.
+    private static let aliases: [String: Target] = ["arango-candles": .arangoConnector]
+
+    /// nil for a target this version does not have.
+    package init?(name: String) {
+        guard let target = Target(rawValue: name) ?? Self.aliases[name] else { return nil }
+        self = target
+    }
+
+    /// Whether it writes records to a data topic.
+    package var isProducer: Bool { self == .loaderAPICandles }
+    /// Whether it reads records from the data topic of another step.
+    package var isConsumer: Bool { self == .arangoConnector }
+}
