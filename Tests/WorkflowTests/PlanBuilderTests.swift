@@ -1,0 +1,145 @@
+import Testing
+import Workflow
+
+@Suite struct PlanBuilderTests {
+    private func build(_ json: String) throws -> Plan {
+        try PlanBuilder().build(try MessageCodec.decode(JSONValue.self, fromText: json))
+    }
+
+    private func refusal(_ json: String) throws -> RequestError {
+        let value = try MessageCodec.decode(JSONValue.self, fromText: json)
+        return try #require(throws: RequestError.self) { try PlanBuilder().build(value) }
+    }
+
+    @Test func `the short form means load and store`() throws {
+        let plan = try build(
+            #"{"symbol":"BTCUSDT","type":"api_candles_5m","time_range":"2024-08-01:2024-08-07"}"#)
+        #expect(plan.symbols == ["BTCUSDT"])
+        #expect(plan.steps.map(\.target) == [.loaderAPICandles, .arangoConnector])
+        #expect(plan.steps[1].input == plan.steps[0].id)
+        #expect(plan.steps.map(\.interval) == ["5m", "5m"])
+    }
+
+    @Test func `a store step takes type and interval from its input`() throws {
+        let plan = try build(
+            #"""
+            {"symbols":["BTCUSDT","1INCHUSDT"],"time_range":"2024-08-01:2024-08-01","steps":[
+             {"id":"store","target":"arango-candles","input":"load","params":{"dead_letters_max":5}},
+             {"id":"load","target":"loader-api-candles","type":"api_candles","params":{"interval":"1M"}}]}
+            """#)
+        #expect(plan.steps[0].target == .arangoConnector)
+        #expect(plan.steps[0].interval == "1M")
+        #expect(plan.steps[0].deadLettersMax == 5)
+        #expect(
+            plan.instances.map(\.description) == [
+                "store[BTCUSDT]", "store[1INCHUSDT]", "load[BTCUSDT]", "load[1INCHUSDT]",
+            ])
+    }
+
+    @Test(arguments: [
+        (#"{"symbol":"BTCUSDT","type":"api_candles_5m"}"#, "missing_field", "time_range"),
+        (#"{"type":"api_candles_5m","time_range":"2024-08-01:2024-08-01"}"#, "missing_field", "symbols"),
+        (
+            #"{"symbol":"btcusdt","type":"api_candles_5m","time_range":"2024-08-01:2024-08-01"}"#,
+            "invalid_value", "symbol"
+        ),
+        (
+            #"{"symbols":["A","A"],"type":"api_candles_5m","time_range":"2024-08-01:2024-08-01"}"#,
+            "invalid_value", "symbols[1]"
+        ),
+        (
+            #"{"symbol":"BTCUSDT","type":"api_candles_5x","time_range":"2024-08-01:2024-08-01"}"#,
+            "invalid_value", "type"
+        ),
+        (
+            #"{"symbol":"BTCUSDT","type":"api_candles_1M","time_range":"2024-08-01:2024-08-01"}"#,
+            "invalid_value", "type"
+        ),
+        (
+            #"{"symbol":"BTCUSDT","type":"api_candles","time_range":"2024-08-01:2024-08-01"}"#,
+            "missing_field", "type"
+        ),
+        (
+            #"{"symbol":"BTCUSDT","type":"api_candles_5m","time_range":"2024-08-02:2024-08-01"}"#,
+            "invalid_value", "time_range"
+        ),
+        (
+            #"{"symbol":"BTCUSDT","type":"api_candles_5m","time_range":"2024-08-01"}"#, "invalid_value",
+            "time_range"
+        ),
+        (
+            #"{"symbol":"BTCUSDT","type":"api_candles_5m","time_range":"2000-01-01:2024-01-01"}"#,
+            "invalid_value", "time_range"
+        ),
+        (
+            #"{"symbol":"BTCUSDT","type":"api_candles_1s","time_range":"2020-01-01:2024-01-01"}"#,
+            "invalid_value", "time_range"
+        ),
+        (
+            #"{"symbol":"BTCUSDT","type":"api_candles_5m","time_range":"2024-08-01:2024-08-01","x":1}"#,
+            "unknown_field", "x"
+        ),
+        (#"{"symbol":"BTCUSDT","type":5,"time_range":"2024-08-01:2024-08-01"}"#, "invalid_value", "type"),
+        (#"[]"#, "invalid_value", ""),
+        (#"{"symbol":"B","time_range":"2024-08-01:2024-08-01","steps":[]}"#, "invalid_value", "steps"),
+    ])
+    func `names the field that is wrong`(json: String, code: String, field: String) throws {
+        let error = try refusal(json)
+        #expect(error.code.rawValue == code)
+        #expect((error.field ?? "") == field)
+    }
+
+    @Test(arguments: [
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m"},{"id":"a","target":"arango-connector","input":"a"}]"#,
+            "invalid_value", "steps[1].id"
+        ),
+        (#"[{"id":"a","target":"teleporter","type":"api_candles_5m"}]"#, "invalid_value", "steps[0].target"),
+        (
+            #"[{"id":"a","target":"arango-connector","type":"api_candles_5m"}]"#, "missing_field",
+            "steps[0].input"
+        ),
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m"},{"id":"b","target":"arango-connector","input":"c"}]"#,
+            "invalid_value", "steps[1].input"
+        ),
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m"},{"id":"b","target":"arango-connector","input":"a"},{"id":"c","target":"arango-connector","input":"b"}]"#,
+            "invalid_value", "steps[2].input"
+        ),
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m","after":["b"]},{"id":"b","target":"loader-api-candles","type":"api_candles_5m","after":["a"]}]"#,
+            "cycle", "steps[0]"
+        ),
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m","after":["b"]},{"id":"b","target":"arango-connector","input":"a"}]"#,
+            "cycle", "steps[0]"
+        ),
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m","after":["zz"]}]"#,
+            "invalid_value", "steps[0].after[0]"
+        ),
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m","params":{"interval":"1h"}}]"#,
+            "invalid_value", "steps[0].params.interval"
+        ),
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m","params":{"speed":1}}]"#,
+            "unknown_field", "steps[0].params.speed"
+        ),
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m"},{"id":"b","target":"arango-connector","input":"a","type":"api_candles_1m"}]"#,
+            "invalid_value", "steps[1].type"
+        ),
+        (
+            #"[{"id":"a","target":"loader-api-candles","type":"api_candles_5m"},{"id":"b","target":"arango-connector","input":"a","params":{"collection_name":"1x"}}]"#,
+            "invalid_value", "steps[1].params.collection_name"
+        ),
+    ])
+    func `refuses steps that cannot run`(steps: String, code: String, field: String) throws {
+        let error = try refusal(
+            #"{"symbol":"BTCUSDT","time_range":"2024-08-01:2024-08-01","steps":\#(steps)}"#)
+        #expect(error.code.rawValue == code)
+        #expect(error.field == field)
+    }
+}
