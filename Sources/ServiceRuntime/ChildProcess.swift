@@ -6,11 +6,17 @@ import Synchronization
 /// A program we started: in a process group of its own, output to a file, ended with its whole group.
 package final class ChildProcess: Sendable {
     /// How a process ended.
-    package enum Exit: Sendable, Hashable {
+    package enum Exit: Sendable, Hashable, CustomStringConvertible {
         case code(Int32)
         case signal(Int32)
 
         package var isSuccess: Bool { self == .code(0) }
+        package var description: String {
+            switch self {
+            case .code(let code): "exit \(code)"
+            case .signal(let number): "signal \(number)"
+            }
+        }
     }
 
     /// What to start.
@@ -48,6 +54,7 @@ package final class ChildProcess: Sendable {
         var exit: Exit?
         var waiters: [UInt64: CheckedContinuation<Exit?, Never>] = [:]
         var nextWaiter: UInt64 = 0
+        var callbacks: [@Sendable (Exit) -> Void] = []
     }
 
     private init(identity: ProcessIdentity) {
@@ -110,6 +117,15 @@ package final class ChildProcess: Sendable {
         return await waitForExit(timeout: .seconds(10))
     }
 
+    /// Calls `body` once when the process ends, at once if it has; on a thread of its own, so be brief.
+    package func onExit(_ body: @escaping @Sendable (Exit) -> Void) {
+        let known = state.withLock { state in
+            if state.exit == nil { state.callbacks.append(body) }
+            return state.exit
+        }
+        if let known { body(known) }
+    }
+
     private func exitOrCancellation() async -> Exit? {
         let id = state.withLock { state in
             state.nextWaiter += 1
@@ -131,12 +147,16 @@ package final class ChildProcess: Sendable {
     }
 
     private func finish(with exit: Exit) {
-        let waiters = state.withLock { state in
+        let (waiters, callbacks) = state.withLock { state in
             state.exit = exit
-            defer { state.waiters = [:] }
-            return state.waiters
+            defer {
+                state.waiters = [:]
+                state.callbacks = []
+            }
+            return (state.waiters, state.callbacks)
         }
         for waiter in waiters.values { waiter.resume(returning: exit) }
+        for callback in callbacks { callback(exit) }
     }
 }
 
@@ -144,6 +164,9 @@ package final class ChildProcess: Sendable {
 package struct ChildProcessError: Error, Sendable, Equatable, CustomStringConvertible {
     package var executable: String
     package var errorNumber: Int32
+
+    /// Whether it may work later: the machine is out of processes, memory or files just now.
+    package var isTransient: Bool { [EAGAIN, ENOMEM, EMFILE, ENFILE, ETXTBSY].contains(errorNumber) }
 
     package var description: String {
         "cannot start \(executable): \(String(cString: strerror(errorNumber)))"

@@ -33,6 +33,25 @@ package struct ProcessIdentity: Sendable, Hashable, Codable {
     package func signalGroup(_ number: Int32) {
         if isAlive { kill(-pid, number) }
     }
+
+    /// SIGTERM to the group, then SIGKILL when it still runs after `grace`; waits until it is gone, at most
+    /// five seconds longer.
+    package func terminateGroup(grace: Duration) async {
+        signalGroup(SIGTERM)
+        if await hasEnded(within: grace) { return }
+        signalGroup(SIGKILL)
+        _ = await hasEnded(within: .seconds(5))
+    }
+
+    /// A process that is not our child cannot be waited for, so it is looked at every 20 ms.
+    private func hasEnded(within limit: Duration) async -> Bool {
+        let deadline = ContinuousClock.now + limit
+        while isAlive {
+            guard ContinuousClock.now < deadline else { return false }
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { return !isAlive }
+        }
+        return true
+    }
 }
 
 /// Reads the kernel's process table.

@@ -1,0 +1,105 @@
+import ServiceRuntime
+import Synchronization
+import Workflow
+
+/// Runs each attempt as a process on this machine: a process group of its own, its output in a log file.
+///
+/// Processes outlive the launcher. The next one finds them by host, pid, start time and boot, or, when even
+/// the handle was lost, by the attempt's variables in the process table.
+package final class LocalProcessLauncher: JobLauncher {
+    package struct Configuration: Sendable {
+        /// The worker program; gets the target's name as its only argument.
+        package var workerPath: String
+        /// One log file an attempt is written here.
+        package var logDirectory: String
+        package var host: String
+        /// Between SIGTERM and SIGKILL.
+        package var killGrace: Duration
+
+        package init(
+            workerPath: String, logDirectory: String, host: String, killGrace: Duration = .seconds(5)
+        ) {
+            self.workerPath = workerPath
+            self.logDirectory = logDirectory
+            self.host = host
+            self.killGrace = killGrace
+        }
+    }
+
+    package let name = "process"
+    package let ends: AsyncStream<QueueID>
+    private let endsContinuation: AsyncStream<QueueID>.Continuation
+    private let configuration: Configuration
+    private let children = Mutex<[ProcessIdentity: ChildProcess]>([:])
+
+    package init(_ configuration: Configuration) {
+        self.configuration = configuration
+        (ends, endsContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1_024))
+    }
+
+    package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
+        let marks = Self.marks(of: job)
+        if let identity = ProcessTable.processes(withEnvironment: marks).first { return handle(identity) }
+        let log =
+            "\(configuration.logDirectory)/\(job.queueID)-\(job.id.step)-\(job.id.instance)-\(job.attempt).log"
+        let command = ChildProcess.Command(
+            configuration.workerPath, [job.target.rawValue],
+            environment: job.environment.merging(marks) { _, mark in mark }, logFile: log)
+        let child: ChildProcess
+        do {
+            child = try await ChildProcess.start(command)
+        } catch {
+            // No memory or too many processes pass; a missing program does not.
+            throw LaunchError(
+                operation: "launch \(job.id)", detail: error.description, isRetriable: error.isTransient)
+        }
+        children.withLock { $0[child.identity] = child }
+        child.onExit { [endsContinuation] _ in endsContinuation.yield(job.queueID) }
+        return handle(child.identity)
+    }
+
+    package func state(of handle: JobHandle) async throws(LaunchError) -> JobState {
+        let (host, identity) = try parse(handle)
+        guard host == configuration.host else { return .outOfSight }
+        if let child = children.withLock({ $0[identity] }) {
+            guard let exit = child.exit else { return .running }
+            _ = children.withLock { $0.removeValue(forKey: identity) }
+            return .ended(how: exit.description)
+        }
+        return identity.isAlive ? .running : .ended(how: nil)
+    }
+
+    package func kill(_ handle: JobHandle) async throws(LaunchError) {
+        let (host, identity) = try parse(handle)
+        guard host == configuration.host else { return }
+        await identity.terminateGroup(grace: configuration.killGrace)
+    }
+
+    /// The variables that name an attempt; every worker has them.
+    private static func marks(of job: Job) -> [String: String] {
+        [
+            "QUEUE_ID": job.queueID.rawValue, "STEP": job.id.step.rawValue, "INSTANCE": job.id.instance,
+            "ATTEMPT": String(job.attempt),
+        ]
+    }
+
+    private func handle(_ identity: ProcessIdentity) -> JobHandle {
+        JobHandle(
+            launcher: name,
+            fields: [
+                "host": configuration.host, "pid": String(identity.pid),
+                "start_ticks": String(identity.startTicks), "boot_id": identity.bootID,
+            ])
+    }
+
+    private func parse(_ handle: JobHandle) throws(LaunchError) -> (host: String, ProcessIdentity) {
+        guard let host = handle.fields["host"], let pid = handle.fields["pid"].flatMap({ Int32($0) }),
+            let ticks = handle.fields["start_ticks"].flatMap({ UInt64($0) }),
+            let boot = handle.fields["boot_id"]
+        else {
+            throw LaunchError(
+                operation: "find a job", detail: "the stored handle is incomplete", isRetriable: false)
+        }
+        return (host, ProcessIdentity(pid: pid, startTicks: ticks, bootID: boot))
+    }
+}

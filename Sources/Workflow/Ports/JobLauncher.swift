@@ -1,0 +1,75 @@
+/// Runs attempts: as local processes, Kubernetes Jobs or in a pool.
+package protocol JobLauncher: Sendable {
+    /// The name stored with an attempt, e.g. `process`.
+    var name: String { get }
+
+    /// Starts the job of an attempt unless it exists already: calling twice yields one job.
+    ///
+    /// - Throws: ``LaunchError``; retriable ones are tried again, others fail the attempt.
+    func launch(_ job: Job) async throws(LaunchError) -> JobHandle
+
+    /// Whether a job launched earlier, maybe by a launcher that is no more, still runs.
+    func state(of handle: JobHandle) async throws(LaunchError) -> JobState
+
+    /// Ends a job by force and waits, bounded, until it is gone; a job that is gone already is fine.
+    func kill(_ handle: JobHandle) async throws(LaunchError)
+
+    /// Queues of jobs that ended, as a hint to look; may miss some.
+    var ends: AsyncStream<QueueID> { get }
+}
+
+/// One attempt to run.
+package struct Job: Sendable {
+    package var queueID: QueueID
+    package var id: InstanceID
+    package var attempt: Int
+    package var target: Target
+    /// Everything the worker reads; holds secrets.
+    package var environment: [String: String]
+
+    package init(
+        queueID: QueueID, id: InstanceID, attempt: Int, target: Target, environment: [String: String]
+    ) {
+        self.queueID = queueID
+        self.id = id
+        self.attempt = attempt
+        self.target = target
+        self.environment = environment
+    }
+}
+
+/// How a launcher finds a job again; stored with the attempt.
+package struct JobHandle: Sendable, Hashable, Codable {
+    /// The launcher that made it.
+    package var launcher: String
+    /// The launcher's own words, e.g. host, pid and start time.
+    package var fields: [String: String]
+
+    package init(launcher: String, fields: [String: String]) {
+        self.launcher = launcher
+        self.fields = fields
+    }
+}
+
+package enum JobState: Sendable, Hashable {
+    case running
+    /// Gone; how it ended, where that is known: `exit 20`, `signal 9`.
+    case ended(how: String?)
+    /// It runs, or ran, where this launcher cannot see it: another host.
+    case outOfSight
+}
+
+/// Why a job could not be launched, seen or ended.
+package struct LaunchError: Error, Sendable, Equatable, CustomStringConvertible {
+    package var operation: String
+    package var detail: String
+    package var isRetriable: Bool
+
+    package init(operation: String, detail: String, isRetriable: Bool) {
+        self.operation = operation
+        self.detail = detail
+        self.isRetriable = isRetriable
+    }
+
+    package var description: String { "\(operation): \(detail)" }
+}
