@@ -10,7 +10,7 @@ struct HTTPHeadParser {
     private(set) var bytesSeen = 0
     private var status = 0
     private var headers = HTTPHeaders()
-    private var isComplete = false
+    private(set) var isComplete = false
 
     mutating func consume(_ line: UnsafeRawBufferPointer) -> Step {
         bytesSeen += line.count

@@ -39,8 +39,9 @@ package struct HTTPTimeouts: Sendable, Hashable {
     package var connect: Duration
     /// From the start of the transfer to the last byte, pauses of a streamed body included; nil: no limit.
     package var whole: Duration?
-    /// Without a byte either way, rounded up to whole seconds; nil: no limit. A streamed body that is
-    /// paused because its reader is slow does not count as idle.
+    /// Without a byte either way, rounded up to whole seconds and noticed up to 6 s later (libcurl averages
+    /// over the last seconds); nil: no limit. A streamed body that is paused because its reader is slow
+    /// does not count as idle.
     package var idle: Duration?
 
     package init(

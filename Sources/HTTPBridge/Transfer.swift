@@ -88,7 +88,13 @@ final class Transfer {
     /// What the end of the transfer means to the caller.
     func outcome(_ code: CURLcode) -> Result<Void, HTTPError> {
         if let abortReason { return .failure(abortReason) }
-        guard code != CURLE_OK else { return .success(()) }
+        if code == CURLE_OK {
+            // libcurl takes a connection that closes inside the head for an empty answer.
+            guard head.isComplete else {
+                return .failure(error(.connectionBroken, "the connection closed inside the header fields"))
+            }
+            return .success(())
+        }
         let own = String(cString: errorBuffer)
         let detail = own.isEmpty ? String(cString: curl_easy_strerror(code)) : own
         return .failure(error(HTTPError.Code(curl: code, detail: detail), detail))
