@@ -1,0 +1,154 @@
+import MarketData
+import PostgresBridge
+import Workflow
+
+/// The engine's state in PostgreSQL. Every method is one transaction; effects outside happen elsewhere.
+package struct EngineStore: Sendable {
+    let pool: PostgresPool
+
+    package init(_ pool: PostgresPool) {
+        self.pool = pool
+    }
+
+    /// Creates or upgrades the tables; safe when several replicas start at once.
+    package func migrate() async throws {
+        try await pool.migrate(EngineSchema.migrations, schema: "streamforge")
+    }
+
+    package func ping() async throws {
+        try await pool.execute("SELECT 1")
+    }
+}
+
+/// One queue as the API shows it.
+package struct QueueRow: Sendable {
+    package var queueID: QueueID
+    package var status: QueueStatus
+    package var reason: String?
+    package var plan: Plan
+    package var asOf: Int64
+    package var createdAt: String
+    package var startedAt: String?
+    package var finishedAt: String?
+
+    static let columns = """
+        queue_id, status, reason, plan::text AS plan, as_of, \(timeText("created_at")), \
+        \(timeText("started_at")), \(timeText("finished_at"))
+        """
+
+    init(_ row: PostgresRow) throws {
+        queueID = try row.queueID("queue_id")
+        status = try row.word("status", as: QueueStatus.self)
+        reason = try row["reason", as: String?.self]
+        plan = try MessageCodec.decode(Plan.self, fromText: try row["plan", as: String.self])
+        asOf = try row["as_of", as: Int64.self]
+        createdAt = try row["created_at", as: String.self]
+        startedAt = try row["started_at", as: String?.self]
+        finishedAt = try row["finished_at", as: String?.self]
+    }
+}
+
+/// One instance as the engine and the API know it.
+package struct InstanceRow: Sendable {
+    package var id: InstanceID
+    package var machine: InstanceMachine
+    package var counts: InstanceCounts
+    package var notBefore: Int64
+    package var extra: JSONValue?
+    package var startedAt: String?
+    package var finishedAt: String?
+
+    static let columns = """
+        i.step, i.instance, i.status, i.attempt, i.failures, i.is_wanted, i.reason, \
+        (extract(epoch FROM i.not_before) * 1000)::bigint AS not_before, i.records_read, i.records_written, \
+        i.duplicates, i.dead_letters, i.last_key, i.last_seq, i.extra::text AS extra, \
+        \(timeText("i.started_at", as: "started_at")), \(timeText("i.finished_at", as: "finished_at"))
+        """
+
+    init(_ row: PostgresRow, attemptsMax: (StepID) -> Int) throws {
+        let step = try row.stepID("step")
+        id = InstanceID(step: step, instance: try row["instance", as: String.self])
+        machine = InstanceMachine(
+            state: try row.word("status", as: InstanceMachine.State.self),
+            attempt: try row["attempt", as: Int.self], failures: try row["failures", as: Int.self],
+            isWanted: try row["is_wanted", as: Bool.self], reason: try row["reason", as: String?.self],
+            attemptsMax: attemptsMax(step))
+        counts = InstanceCounts(
+            recordsRead: try row["records_read", as: Int64.self],
+            recordsWritten: try row["records_written", as: Int64.self],
+            duplicates: try row["duplicates", as: Int64.self],
+            deadLetters: try row["dead_letters", as: Int64.self],
+            lastKey: try row["last_key", as: String?.self], lastSeq: try row["last_seq", as: Int64?.self])
+        notBefore = try row["not_before", as: Int64.self]
+        extra = try row["extra", as: String?.self].map { try MessageCodec.decode(JSONValue.self, fromText: $0) }
+        startedAt = try row["started_at", as: String?.self]
+        finishedAt = try row["finished_at", as: String?.self]
+    }
+}
+
+/// One attempt that has not ended.
+package struct AttemptRow: Sendable {
+    package var id: InstanceID
+    package var attempt: Int
+    package var controlPartition: Int32
+    package var controlOffset: Int64
+    package var handle: JobHandle?
+    package var goneOffset: Int64?
+    package var isLeaseOver: Bool
+    /// Milliseconds since a stop was asked for; nil when none was.
+    package var stopAge: Int64?
+
+    /// A lease counts only up to the moment the event reader last stood at the partition's end.
+    static let columns = """
+        a.step, a.instance, a.attempt, a.control_partition, a.control_offset, a.handle::text AS handle, \
+        a.gone_offset, \
+        coalesce(a.lease_until < least(now(), (SELECT p.caught_up_at FROM streamforge.event_partitions p \
+        WHERE p.partition = $2)), false) AS is_lease_over, \
+        (extract(epoch FROM now() - a.stop_requested_at) * 1000)::bigint AS stop_age
+        """
+
+    init(_ row: PostgresRow) throws {
+        id = InstanceID(step: try row.stepID("step"), instance: try row["instance", as: String.self])
+        attempt = try row["attempt", as: Int.self]
+        controlPartition = try row["control_partition", as: Int32.self]
+        controlOffset = try row["control_offset", as: Int64.self]
+        handle = try row["handle", as: String?.self].map { try MessageCodec.decode(JobHandle.self, fromText: $0) }
+        goneOffset = try row["gone_offset", as: Int64?.self]
+        isLeaseOver = try row["is_lease_over", as: Bool.self]
+        stopAge = try row["stop_age", as: Int64?.self]
+    }
+}
+
+extension PostgresRow {
+    func queueID(_ column: String) throws -> QueueID {
+        let text = try self[column, as: String.self]
+        guard let id = QueueID(text) else { throw StoredValueError(column: column, value: text) }
+        return id
+    }
+
+    func stepID(_ column: String) throws -> StepID {
+        let text = try self[column, as: String.self]
+        guard let id = StepID(text) else { throw StoredValueError(column: column, value: text) }
+        return id
+    }
+
+    func word<Word: RawRepresentable>(_ column: String, as type: Word.Type) throws -> Word
+    where Word.RawValue == String {
+        let text = try self[column, as: String.self]
+        guard let word = Word(rawValue: text) else { throw StoredValueError(column: column, value: text) }
+        return word
+    }
+}
+
+/// A value in our own tables that this version does not know, e.g. after a downgrade.
+package struct StoredValueError: Error, Sendable, Equatable, CustomStringConvertible {
+    package var column: String
+    package var value: String
+
+    package var description: String { "column \(column) holds \(value.prefix(80)), which this version does not know" }
+}
+
+/// A timestamp column as RFC 3339 text in UTC.
+func timeText(_ column: String, as name: String? = nil) -> String {
+    "to_char(\(column) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS \(name ?? column)"
+}
