@@ -158,3 +158,26 @@ extension EngineStore {
         ]
     }
 }
+
+extension EngineStore {
+    /// Ends an attempt of a final queue that nobody else ended.
+    package func closeAttempt(_ id: InstanceID, attempt: Int, claim: QueueClaim) async throws {
+        try await withClaim(claim) { transaction in
+            try await transaction.execute(
+                """
+                UPDATE streamforge.attempts SET ended_at = now()
+                WHERE queue_id = \(claim.queueID.rawValue) AND step = \(id.step.rawValue)
+                AND instance = \(id.instance) AND attempt = \(attempt) AND ended_at IS NULL
+                """)
+        }
+    }
+
+    package func millisecondsSinceEnd(of id: QueueID) async throws -> Int64 {
+        let rows = try await pool.execute(
+            """
+            SELECT (extract(epoch FROM now() - coalesce(finished_at, now())) * 1000)::bigint AS age
+            FROM streamforge.queues WHERE queue_id = \(id.rawValue)
+            """)
+        return try rows.first.map { try $0["age", as: Int64.self] } ?? 0
+    }
+}

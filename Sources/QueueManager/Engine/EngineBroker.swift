@@ -1,0 +1,38 @@
+import Workflow
+
+/// What the engine asks of the message broker.
+package struct EngineBroker: Sendable {
+    /// Creates a data topic unless it exists: (name, partitions, configuration).
+    package var createTopic: @Sendable (String, Int32, [String: String]) async throws -> Void
+    /// Deletes topics; those that do not exist are fine.
+    package var deleteTopics: @Sendable ([String]) async throws -> Void
+    /// The offset after the last record of a partition.
+    package var endOffset: @Sendable (_ topic: String, _ partition: Int32) async throws -> Int64
+    /// Sends a control command and waits until it is stored.
+    package var send: @Sendable (ControlCommand) async throws -> Void
+    package var controlTopic: String
+    package var eventsTopic: String
+    /// Partitions of the control and of the events topic.
+    package var controlPartitions: Int32
+    package var eventsPartitions: Int32
+
+    package init(
+        createTopic: @escaping @Sendable (String, Int32, [String: String]) async throws -> Void,
+        deleteTopics: @escaping @Sendable ([String]) async throws -> Void,
+        endOffset: @escaping @Sendable (_ topic: String, _ partition: Int32) async throws -> Int64,
+        send: @escaping @Sendable (ControlCommand) async throws -> Void, controlTopic: String, eventsTopic: String,
+        controlPartitions: Int32, eventsPartitions: Int32
+    ) {
+        self.createTopic = createTopic
+        self.deleteTopics = deleteTopics
+        self.endOffset = endOffset
+        self.send = send
+        self.controlTopic = controlTopic
+        self.eventsTopic = eventsTopic
+        self.controlPartitions = controlPartitions
+        self.eventsPartitions = eventsPartitions
+    }
+
+    func controlPartition(of queue: QueueID) -> Int32 { KeyPartition.of(queue.rawValue, count: controlPartitions) }
+    func eventPartition(of queue: QueueID) -> Int32 { KeyPartition.of(queue.rawValue, count: eventsPartitions) }
+}

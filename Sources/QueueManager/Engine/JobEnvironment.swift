@@ -1,0 +1,53 @@
+import MarketData
+import Workflow
+
+/// Makes the environment of a worker from the plan and the attempt (design "Environment of a worker").
+package struct JobEnvironment: Sendable {
+    /// What every worker gets: broker, stores, exchange, its lease. Holds secrets.
+    package var common: [String: String]
+    package var controlTopic: String
+    package var eventsTopic: String
+
+    package init(common: [String: String], controlTopic: String, eventsTopic: String) {
+        self.common = common
+        self.controlTopic = controlTopic
+        self.eventsTopic = eventsTopic
+    }
+
+    /// nil when the plan does not have the instance: a defect or a foreign row.
+    func environment(of attempt: AttemptRow, in look: QueueLook) -> [String: String]? {
+        let plan = look.queue.plan
+        let queue = look.queue.queueID
+        guard let step = plan.step(attempt.id.step), let range = DayRange(plan.timeRange),
+            let symbol = Symbol(attempt.id.instance), let partition = plan.partition(ofInstance: attempt.id.instance)
+        else { return nil }
+        let producer = step.input ?? step.id
+        var environment = common
+        environment["QUEUE_ID"] = queue.rawValue
+        environment["STEP"] = step.id.rawValue
+        environment["INSTANCE"] = attempt.id.instance
+        environment["ATTEMPT"] = String(attempt.attempt)
+        environment["TARGET"] = step.target.rawValue
+        environment["SYMBOL"] = symbol.rawValue
+        environment["TYPE"] = step.type
+        environment["INTERVAL"] = step.interval
+        environment["TIME_RANGE"] = plan.timeRange
+        environment["AS_OF"] = String(look.queue.asOf)
+        environment["KAFKA_TOPIC"] = DerivedName.dataTopic(
+            queue, producingStep: producer, producingStepCount: plan.producingStepCount)
+        environment["KAFKA_PARTITIONS"] = String(partition)
+        environment["QUEUE_CONTROL_TOPIC"] = controlTopic
+        environment["QUEUE_EVENTS_TOPIC"] = eventsTopic
+        environment["CONTROL_PARTITION"] = String(attempt.controlPartition)
+        environment["CONTROL_OFFSET"] = String(attempt.controlOffset)
+        environment["TELEMETRY_PRODUCER_ID"] = DerivedName.producerID(
+            target: step.target, queue: queue, instance: attempt.id.instance, attempt: attempt.attempt)
+        if let traceparent = look.traceparent { environment["TRACEPARENT"] = traceparent }
+        if step.target.isConsumer {
+            let derived = DerivedName.collection(symbol: symbol, type: step.type, firstDay: range.first)
+            environment["COLLECTION_NAME"] = step.collectionName ?? derived?.rawValue
+            environment["DEAD_LETTERS_MAX"] = String(step.deadLettersMax)
+        }
+        return environment
+    }
+}
