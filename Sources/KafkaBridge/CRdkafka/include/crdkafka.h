@@ -1,0 +1,68 @@
+// The part of the Kafka bridge that is quicker or only possible in C: loops over whole batches.
+#ifndef CRDKAFKA_H
+#define CRDKAFKA_H
+
+#include <librdkafka/rdkafka.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// One record inside a batch's arena. The bytes lie at `offset`: key, value, headers, without gaps.
+///
+/// A header is a 4-byte name length, a 4-byte value length (-1 is null), the name and the value, in host order.
+typedef struct {
+    size_t offset;
+    int32_t key_length;    // -1 is null
+    int32_t value_length;  // -1 is null
+    int32_t header_count;
+    int64_t timestamp_ms;  // 0: now
+} crdk_record;
+
+/// What became of a batch when its last record was acknowledged or refused.
+typedef struct {
+    rd_kafka_resp_err_t error;  // the first error, or none
+    size_t count;
+    size_t failed;
+    int32_t partition;  // -1: no record was stored; -2: stored in several partitions
+    int64_t first_offset;
+    int64_t last_offset;
+} crdk_outcome;
+
+typedef struct {
+    rd_kafka_t *client;
+    rd_kafka_topic_t *topic;
+    int32_t partition;  // RD_KAFKA_PARTITION_UA: by key
+} crdk_target;
+
+typedef struct crdk_batch crdk_batch;
+typedef void (*crdk_batch_done)(void *context, const crdk_outcome *outcome);
+
+/// Makes the shared acknowledgement of `count` records; it frees itself after it called `done` once.
+crdk_batch *crdk_batch_new(size_t count, crdk_batch_done done, void *context);
+
+/// Settles the `count` records that librdkafka never took.
+void crdk_batch_fail(crdk_batch *batch, size_t count, rd_kafka_resp_err_t error);
+
+/// Hands records `from ..< count` to librdkafka without copying values; the arena must stay until the batch is done.
+///
+/// @param stopped_by why it stopped before the end: `_QUEUE_FULL` or a final refusal.
+/// @returns the index of the first record that was not taken; `count` when all were.
+size_t crdk_produce(
+    crdk_target target, const uint8_t *arena, const crdk_record *records, size_t from, size_t count,
+    crdk_batch *batch, rd_kafka_resp_err_t *stopped_by);
+
+/// Serves what waits on a producer's main queue: delivery reports, statistics, errors.
+///
+/// @param records_max stops after about this many records (a report is not split).
+/// @param timeout_ms how long to wait for the first report.
+/// @returns how many records were acknowledged or refused; less than `records_max` when the queue is empty.
+size_t crdk_drain(rd_kafka_queue_t *queue, size_t records_max, int timeout_ms);
+
+/// Sorts messages so that records come first and errors last, both in their order; returns the number of records.
+size_t crdk_partition_messages(rd_kafka_message_t **messages, size_t count);
+
+void crdk_messages_destroy(rd_kafka_message_t **messages, size_t count);
+
+/// Adds a partition with its offset to a list.
+void crdk_list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition, int64_t offset);
+
+#endif

@@ -1,0 +1,96 @@
+internal import CRdkafka
+
+/// Positions, commits, pauses.
+extension KafkaConsumer {
+    /// Commits positions (the offset of the next record to read) to the group and waits for the broker's
+    /// answer.
+    ///
+    /// - Throws: `rebalanced`/`fenced` when the partitions belong to others now; `timedOut`.
+    package func commit(_ positions: [TopicPartition: Int64]) async throws(KafkaError) {
+        let operation = "commit to \(try groupName(for: "commit"))"
+        let handle = try openHandle(for: operation)
+        let completion = CommitCompletion()
+        let list = PartitionList(positions)
+        let result = rd_kafka_commit_queue(
+            handle.core.client, list.pointer, handle.core.completions,
+            { _, code, offsets, context in
+                guard let context else { return }
+                let entries = offsets.map { PartitionList.entries(of: UnsafePointer($0)) } ?? []
+                let failed = entries.first { $0.error != RD_KAFKA_RESP_ERR_NO_ERROR }?.error
+                let outcome = code == RD_KAFKA_RESP_ERR_NO_ERROR ? failed ?? code : code
+                CallbackContext.take(context, as: CommitCompletion.self).result.resolve(outcome)
+            }, CallbackContext.retain(completion))
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw handle.core.error(result, operation: operation)
+        }
+        let outcome = await completion.result.value
+        guard outcome == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw handle.core.error(outcome, operation: operation)
+        }
+    }
+
+    /// The positions the group committed; nil where it never did.
+    package func committed(
+        _ partitions: [TopicPartition], timeout: Duration = .seconds(10)
+    ) throws(KafkaError) -> [TopicPartition: Int64?] {
+        let operation = "read the positions of \(try groupName(for: "read committed positions"))"
+        let core = try openHandle(for: operation).core
+        let list = PartitionList(partitions)
+        let result = rd_kafka_committed(core.client, list.pointer, timeout.milliseconds)
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw core.error(result, operation: operation) }
+        return try list.positions(operation)
+    }
+
+    /// The offset after the last record given by a poll; nil before the first one.
+    package func position(_ partitions: [TopicPartition]) throws(KafkaError) -> [TopicPartition: Int64?] {
+        let core = try openHandle(for: "read positions").core
+        let list = PartitionList(partitions)
+        let result = rd_kafka_position(core.client, list.pointer)
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw core.error(result, operation: "read positions")
+        }
+        return try list.positions("read positions")
+    }
+
+    /// Stops giving records of these partitions; their group membership stays as long as polls go on.
+    package func pause(_ partitions: [TopicPartition]) throws(KafkaError) {
+        let core = try openHandle(for: "pause").core
+        let list = PartitionList(partitions)
+        let result = rd_kafka_pause_partitions(core.client, list.pointer)
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw core.error(result, operation: "pause") }
+        _ = try list.positions("pause")
+    }
+
+    package func resume(_ partitions: [TopicPartition]) throws(KafkaError) {
+        let core = try openHandle(for: "resume").core
+        let list = PartitionList(partitions)
+        let result = rd_kafka_resume_partitions(core.client, list.pointer)
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw core.error(result, operation: "resume") }
+        _ = try list.positions("resume")
+    }
+}
+
+private final class CommitCompletion: Sendable {
+    let result = OneShot<rd_kafka_resp_err_t>()
+}
+
+extension PartitionList {
+    /// The offsets librdkafka filled in; logical ones (no offset) are nil. Throws the first partition's
+    /// error.
+    borrowing func positions(_ operation: String) throws(KafkaError) -> [TopicPartition: Int64?] {
+        try Self.positions(of: UnsafePointer(pointer), operation)
+    }
+
+    static func positions(
+        of list: UnsafePointer<rd_kafka_topic_partition_list_t>, _ operation: String
+    ) throws(KafkaError) -> [TopicPartition: Int64?] {
+        var positions: [TopicPartition: Int64?] = [:]
+        for entry in entries(of: list) {
+            guard entry.error == RD_KAFKA_RESP_ERR_NO_ERROR else {
+                throw KafkaError(entry.error, operation: "\(operation), \(entry.partition)")
+            }
+            positions[entry.partition] = .some(entry.offset < 0 ? nil : entry.offset)
+        }
+        return positions
+    }
+}

@@ -1,0 +1,207 @@
+internal import CRdkafka
+import Dispatch
+import ServiceRuntime
+
+/// Reads partitions, either those assigned by hand or those a group shares out.
+///
+/// Nothing is committed by itself. Memory is bounded by the prefetch limit plus what a poll's caller holds.
+package actor KafkaConsumer {
+    private let executor: QueueExecutor
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private var handle: ClientHandle?
+    private let group: String?
+    private var isSubscribed = false
+    /// Told to the caller by the last poll, carried out by the next one.
+    private var announced: [KafkaRebalance] = []
+    private var startPositions: [TopicPartition: KafkaPosition] = [:]
+
+    /// Starts the client; it connects by itself in the background.
+    package init(
+        _ connection: KafkaConnection, _ configuration: KafkaConsumerConfiguration = .init(),
+        observe: @escaping KafkaObserver = { _ in }
+    ) throws(KafkaError) {
+        executor = QueueExecutor(label: "kafka-consumer")
+        group = configuration.group
+        let core = try ClientCore(
+            RD_KAFKA_CONSUMER, settings: configuration.settings(connection), overrides: connection.overrides,
+            label: "kafka-consumer-end", observe: observe)
+        handle = ClientHandle(core)
+    }
+
+    /// Reads exactly these partitions from now on; records fetched for an earlier assignment are forgotten.
+    ///
+    /// - Parameter timeout: how long to look up positions given as a time.
+    package func assign(
+        _ positions: [TopicPartition: KafkaPosition], timeout: Duration = .seconds(10)
+    ) throws(KafkaError) {
+        let core = try openHandle(for: "assign partitions").core
+        guard !isSubscribed else {
+            throw KafkaError(
+                .invalidState, operation: "assign partitions", detail: "the consumer is in a group")
+        }
+        let list = PartitionList(try rawOffsets(positions, core, timeout))
+        let result = rd_kafka_assign(core.client, positions.isEmpty ? nil : list.pointer)
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw core.error(result, operation: "assign partitions")
+        }
+    }
+
+    /// Joins the group; its partitions come with the polls as ``ConsumerEvent/rebalanced(_:)``.
+    package func subscribe(to topics: [String]) throws(KafkaError) {
+        let core = try openHandle(for: "subscribe").core
+        guard group != nil else {
+            throw KafkaError(.invalidState, operation: "subscribe", detail: "no group is configured")
+        }
+        let list = PartitionList(topics.map { TopicPartition($0, RD_KAFKA_PARTITION_UA) })
+        let result = rd_kafka_subscribe(core.client, list.pointer)
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw core.error(result, operation: "subscribe") }
+        isSubscribed = true
+    }
+
+    /// Gives the next records, at once when some are there, else waits for the first.
+    ///
+    /// In a group, a rebalance told by one poll is carried out by the next: in between, finish and commit
+    /// what was read of revoked partitions, and choose where assigned ones begin (``start(at:)``). So keep
+    /// polling, also while everything is paused.
+    ///
+    /// - Parameters:
+    ///   - recordsMax: at most this many at once.
+    ///   - timeout: after it an empty result comes.
+    /// - Throws: `closed`, `cancelled`; what librdkafka itself recovers from comes as events.
+    package func poll(
+        recordsMax: Int = 1_000, timeout: Duration = .seconds(1)
+    ) async throws(KafkaError) -> ConsumedRecords {
+        precondition(recordsMax > 0, "a poll for no records")
+        try carryOutRebalances()
+        let deadline = DispatchTime.now() + .milliseconds(Int(timeout.milliseconds))
+        var isLastLook = false
+        while true {
+            let handle = try openHandle(for: "poll")
+            let records = take(recordsMax, handle)
+            if isLastLook || !records.isEmpty || !records.events.isEmpty { return records }
+            switch await handle.core.activity.wait(until: deadline) {
+            case .signalled: continue
+            case .timedOut: isLastLook = true
+            case .cancelled: throw KafkaError(RD_KAFKA_RESP_ERR__INTR, operation: "poll", detail: "cancelled")
+            }
+        }
+    }
+
+    /// Overrides where partitions of the announced assignment begin, e.g. at positions kept with the sink's
+    /// data.
+    package func start(at positions: [TopicPartition: KafkaPosition]) {
+        startPositions.merge(positions) { _, new in new }
+    }
+
+    /// Leaves the group (a member with an instance id keeps its place) and ends the client.
+    ///
+    /// Waits for the end at most `timeout`: records still held elsewhere keep the client alive in the
+    /// background.
+    package func close(timeout: Duration = .seconds(10)) async {
+        guard let core = handle?.core else { return }
+        if isSubscribed {
+            core.rebalances.close()
+            // Serves the last revocation itself and returns when the group was left or could not be reached.
+            rd_kafka_consumer_close(core.client)
+        }
+        let destroyed = core.ended
+        handle = nil
+        core.activity.fire()
+        await destroyed.wait(until: .now() + .milliseconds(Int(timeout.milliseconds)))
+    }
+
+    func openHandle(for operation: String) throws(KafkaError) -> ClientHandle {
+        guard let handle else {
+            throw KafkaError(.closed, operation: operation, detail: "the consumer was closed")
+        }
+        return handle
+    }
+
+    func groupName(for operation: String) throws(KafkaError) -> String {
+        guard let group else {
+            throw KafkaError(.invalidState, operation: operation, detail: "no group is configured")
+        }
+        return group
+    }
+
+    private func take(_ recordsMax: Int, _ handle: ClientHandle) -> ConsumedRecords {
+        var messages = [UnsafeMutablePointer<rd_kafka_message_t>?](
+            unsafeUninitializedCapacity: recordsMax
+        ) { buffer, count in
+            count = max(
+                0, rd_kafka_consume_batch_queue(handle.core.events, 0, buffer.baseAddress, recordsMax))
+        }
+        let records = crdk_partition_messages(&messages, messages.count)
+        var events: [ConsumerEvent] = []
+        for message in messages[records...] {
+            guard let message else { continue }
+            events.append(ConsumerEvent(message.pointee, core: handle.core))
+            rd_kafka_message_destroy(message)
+        }
+        messages.removeSubrange(records...)
+        for rebalance in handle.core.rebalances.take() {
+            announced.append(rebalance)
+            events.append(.rebalanced(rebalance))
+            handle.core.observe(.rebalanced(rebalance))
+        }
+        return ConsumedRecords(messages, events: events, handle: handle)
+    }
+
+    private func carryOutRebalances() throws(KafkaError) {
+        let core = try openHandle(for: "poll").core
+        // One that fails stays and is tried again by the next poll.
+        while let rebalance = announced.first {
+            switch rebalance {
+            case .assigned(let partitions):
+                let chosen = partitions.map { ($0, startPositions[$0] ?? .committed) }
+                let positions = Dictionary(chosen) { first, _ in first }
+                let list = PartitionList(try rawOffsets(positions, core, .seconds(10)))
+                try RebalanceAct.assign(list, core)
+                for partition in partitions { startPositions[partition] = nil }
+            case .revoked(let partitions), .lost(let partitions):
+                try RebalanceAct.unassign(PartitionList(partitions), core)
+            }
+            announced.removeFirst()
+        }
+    }
+
+    /// librdkafka's form of positions; times are looked up at the broker.
+    func rawOffsets(
+        _ positions: [TopicPartition: KafkaPosition], _ core: ClientCore, _ timeout: Duration
+    ) throws(KafkaError) -> [TopicPartition: Int64] {
+        var offsets: [TopicPartition: Int64] = [:]
+        var times: [TopicPartition: Int64] = [:]
+        for (partition, position) in positions {
+            switch position {
+            case .beginning: offsets[partition] = Int64(RD_KAFKA_OFFSET_BEGINNING)
+            case .end: offsets[partition] = Int64(RD_KAFKA_OFFSET_END)
+            case .offset(let offset): offsets[partition] = offset
+            case .committed: offsets[partition] = Int64(RD_KAFKA_OFFSET_STORED)
+            case .time(let milliseconds): times[partition] = milliseconds
+            }
+        }
+        guard !times.isEmpty else { return offsets }
+        let found = try core.offsets(forTimes: times, timeout: timeout)
+        return offsets.merging(found.mapValues { $0 ?? Int64(RD_KAFKA_OFFSET_END) }) { _, new in new }
+    }
+}
+
+extension ConsumerEvent {
+    init(_ message: rd_kafka_message_t, core: ClientCore) {
+        let words = message.payload.map { payload in
+            String(decoding: UnsafeRawBufferPointer(start: payload, count: message.len), as: UTF8.self)
+        }
+        guard let topic = message.rkt else {
+            self = .failed(core.error(message.err, operation: "read", detail: words))
+            return
+        }
+        let partition = TopicPartition(String(cString: rd_kafka_topic_name(topic)), message.partition)
+        if message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF {
+            self = .endReached(partition, offset: message.offset)
+        } else {
+            self = .partitionFailed(
+                partition, core.error(message.err, operation: "read \(partition)", detail: words))
+        }
+    }
+}

@@ -1,0 +1,49 @@
+internal import CRdkafka
+
+/// librdkafka's list of partitions with an offset each; freed with its owner.
+struct PartitionList: ~Copyable {
+    let pointer: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>
+
+    init(capacity: Int = 1) {
+        guard let list = rd_kafka_topic_partition_list_new(Int32(capacity)) else {
+            preconditionFailure("out of memory")
+        }
+        pointer = list
+    }
+
+    init(_ partitions: some Collection<TopicPartition>, offset: Int64 = Int64(RD_KAFKA_OFFSET_INVALID)) {
+        self.init(capacity: partitions.count)
+        for partition in partitions { add(partition, offset: offset) }
+    }
+
+    init(_ offsets: [TopicPartition: Int64]) {
+        self.init(capacity: offsets.count)
+        for (partition, offset) in offsets { add(partition, offset: offset) }
+    }
+
+    /// Takes over a list that librdkafka made for us.
+    init(taking list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) { pointer = list }
+
+    deinit { rd_kafka_topic_partition_list_destroy(pointer) }
+
+    borrowing func add(_ partition: TopicPartition, offset: Int64) {
+        crdk_list_add(pointer, partition.topic, partition.partition, offset)
+    }
+
+    struct Entry {
+        var partition: TopicPartition
+        var offset: Int64
+        var error: rd_kafka_resp_err_t
+    }
+
+    var entries: [Entry] { Self.entries(of: UnsafePointer(pointer)) }
+
+    static func entries(of list: UnsafePointer<rd_kafka_topic_partition_list_t>) -> [Entry] {
+        (0..<Int(list.pointee.cnt)).map { index in
+            let element = list.pointee.elems[index]
+            return Entry(
+                partition: TopicPartition(String(cString: element.topic), element.partition),
+                offset: element.offset, error: element.err)
+        }
+    }
+}
