@@ -78,7 +78,10 @@ let package = Package(
 
         // One machine: the local stack and the replay exchange.
         module("LocalStack", ["ServiceRuntime", "KafkaBridge", "PostgresBridge", "HTTPBridge"]),
-        module("ReplayExchange", ["MarketData", "ServiceRuntime", hummingbird, logging]),
+        module(
+            "ReplayExchange", exclude: ["CZlib"], ["MarketData", "CZlib", hummingbird, logging, lifecycle]),
+        .systemLibrary(
+            name: "CZlib", path: "Sources/ReplayExchange/CZlib", providers: [.apt(["zlib1g-dev"])]),
 
         // Adapters: each implements a port of the domain.
         module(
