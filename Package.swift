@@ -27,6 +27,7 @@ func tests(_ name: String, resources: [Resource] = [], _ dependencies: [Target.D
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -42,6 +43,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -62,7 +64,7 @@ let package = Package(
             "QueueManager",
             [
                 "Workflow", "MarketData", "ServiceRuntime", "ServiceEndpoints", "KafkaBridge",
-                "PostgresBridge", hummingbird, logging, metrics, lifecycle,
+                "PostgresBridge", crypto, httpTypes, hummingbird, logging, metrics, lifecycle,
             ]),
         module(
             "WorkerKit", path: "Sources/Workers/WorkerKit",

@@ -45,7 +45,9 @@ extension Reconciler {
         let job = Job(
             queueID: claim.queueID, id: attempt.id, attempt: attempt.attempt, target: target, environment: variables)
         do {
+            crashPoints.reach(.beforeLaunch)
             let handle = try await launcher.launch(job)
+            crashPoints.reach(.afterLaunch)
             try await store.saveHandle(handle, of: attempt.id, attempt: attempt.attempt, claim: claim)
             observe(.attemptLaunched(claim.queueID, attempt.id, attempt: attempt.attempt))
             return false

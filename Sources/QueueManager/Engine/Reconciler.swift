@@ -1,4 +1,5 @@
 import ServiceLifecycle
+import ServiceRuntime
 import Workflow
 
 /// Looks at queues that want it and brings each a step nearer to what its plan says (design decision 4).
@@ -16,6 +17,7 @@ package struct Reconciler: Service {
     let commandWakeups: Wakeups
     /// Names this replica's claims.
     let replica: String
+    let crashPoints: CrashPoints
     let observe: EngineObserver
 
     /// Queues looked at side by side.

@@ -104,7 +104,7 @@ extension EngineStore {
                 """
                 UPDATE streamforge.attempts SET ended_at = now(),
                 status = \(machine.state == .waiting ? "ended" : machine.state.rawValue),
-                reason = \(machine.reason)
+                reason = \(optional: machine.reason)
                 WHERE queue_id = \(queueID) AND step = \(id.step.rawValue) AND instance = \(id.instance)
                 AND attempt = \(machine.attempt) AND ended_at IS NULL
                 """)
@@ -126,8 +126,8 @@ extension EngineStore {
     ) -> PostgresQuery {
         """
         UPDATE streamforge.instances SET status = \(machine.state.rawValue), attempt = \(machine.attempt),
-        failures = \(machine.failures), is_wanted = \(machine.isWanted), reason = \(machine.reason),
-        not_before = now() + coalesce(\(milliseconds)::bigint, 0) * interval '1 millisecond',
+        failures = \(machine.failures), is_wanted = \(machine.isWanted), reason = \(optional: machine.reason),
+        not_before = now() + coalesce(\(optional: milliseconds)::bigint, 0) * interval '1 millisecond',
         started_at = CASE WHEN \(machine.attempt > 0) THEN coalesce(started_at, now()) ELSE started_at END,
         finished_at = CASE WHEN \(machine.state.isFinal) THEN now() END
         WHERE queue_id = \(queueID) AND step = \(id.step.rawValue) AND instance = \(id.instance)

@@ -64,7 +64,7 @@ extension EngineStore {
             """
             INSERT INTO streamforge.queues (queue_id, status, request, plan, as_of, traceparent)
             VALUES (\(id), 'pending', \(PostgresJSON(try MessageCodec.encode(queue.request))),
-            \(PostgresJSON(try MessageCodec.encode(queue.plan))), \(queue.asOf), \(queue.traceparent))
+            \(PostgresJSON(try MessageCodec.encode(queue.plan))), \(queue.asOf), \(optional: queue.traceparent))
             """,
             """
             INSERT INTO streamforge.instances (queue_id, step, instance, position)
@@ -98,7 +98,7 @@ extension EngineStore {
                 UPDATE streamforge.queues SET event_number = event_number + 1 WHERE queue_id = \(queueID)
                 RETURNING event_number)
             INSERT INTO streamforge.events (queue_id, number, kind, actor, step, instance, attempt, detail)
-            SELECT \(queueID), event_number, \(kind), \(actor), \(id?.step.rawValue), \(id?.instance), \(attempt),
+            SELECT \(queueID), event_number, \(kind), \(actor), \(optional: id?.step.rawValue), \(optional: id?.instance), \(optional: attempt),
             \(PostgresJSON(text)) FROM numbered
             """
     }

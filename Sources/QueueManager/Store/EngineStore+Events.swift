@@ -189,9 +189,9 @@ extension EngineStore {
         """
         UPDATE streamforge.instances SET records_read = \(event.recordsRead),
         records_written = \(event.recordsWritten), duplicates = \(event.duplicates),
-        dead_letters = \(event.deadLetters), last_key = coalesce(\(event.lastKey), last_key),
-        last_seq = coalesce(\(event.lastSeq), last_seq),
-        extra = coalesce(\(try event.extra.map { PostgresJSON(try MessageCodec.encode($0)) }), extra)
+        dead_letters = \(event.deadLetters), last_key = coalesce(\(optional: event.lastKey), last_key),
+        last_seq = coalesce(\(optional: event.lastSeq), last_seq),
+        extra = coalesce(\(optional: try event.extra.map { PostgresJSON(try MessageCodec.encode($0)) }), extra)
         WHERE queue_id = \(event.queueID.rawValue) AND step = \(event.step.rawValue)
         AND instance = \(event.instance)
         """

@@ -44,11 +44,11 @@ extension EngineStore {
             """
             SELECT \(raw: QueueRow.columns), (extract(epoch FROM created_at) * 1000000)::bigint AS created_us
             FROM streamforge.queues
-            WHERE (\(status?.rawValue)::text IS NULL OR status = \(status?.rawValue)::text)
-            AND (\(symbol)::text IS NULL OR plan->'symbols' ? \(symbol)::text)
-            AND (\(cursor?.createdAtMicroseconds)::bigint IS NULL OR (created_at, queue_id) <
-                (to_timestamp(0) + \(cursor?.createdAtMicroseconds)::bigint
-                * interval '1 microsecond', \(cursor?.queueID)::text))
+            WHERE (\(optional: status?.rawValue)::text IS NULL OR status = \(optional: status?.rawValue)::text)
+            AND (\(optional: symbol)::text IS NULL OR plan->'symbols' ? \(optional: symbol)::text)
+            AND (\(optional: cursor?.createdAtMicroseconds)::bigint IS NULL OR (created_at, queue_id) <
+                (to_timestamp(0) + \(optional: cursor?.createdAtMicroseconds)::bigint
+                * interval '1 microsecond', \(optional: cursor?.queueID)::text))
             ORDER BY created_at DESC, queue_id DESC LIMIT \(limit + 1)
             """)
         var page = try rows.prefix(limit).map { try QueueRow($0) }

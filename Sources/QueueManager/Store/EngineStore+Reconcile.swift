@@ -100,13 +100,14 @@ extension EngineStore {
             """
             UPDATE streamforge.queues SET claim_token = NULL, claim_until = NULL,
             look_at = CASE WHEN look_version <> \(claim.lookVersion) THEN now()
-                WHEN \(lookAgainMilliseconds)::bigint IS NULL THEN 'infinity'
-                ELSE now() + \(lookAgainMilliseconds)::bigint * interval '1 millisecond' END
+                WHEN \(optional: lookAgainMilliseconds)::bigint IS NULL THEN 'infinity'
+                ELSE now() + \(optional: lookAgainMilliseconds)::bigint * interval '1 millisecond' END
             WHERE queue_id = \(claim.queueID.rawValue) AND claim_token = \(claim.token)
             """)
     }
 
     /// Runs `body` in a transaction that holds the queue's row and has proved the claim.
+    @discardableResult
     func withClaim<R>(
         _ claim: QueueClaim, _ body: (PostgresConnection) async throws -> R
     ) async throws -> R {
@@ -129,7 +130,7 @@ extension EngineStore {
             let from = QueueStatus.allCases.filter { $0.mayBecome(status) }.map(\.rawValue)
             let changed = try await transaction.execute(
                 """
-                UPDATE streamforge.queues SET status = \(status.rawValue), reason = \(reason),
+                UPDATE streamforge.queues SET status = \(status.rawValue), reason = \(optional: reason),
                 started_at = CASE WHEN \(status == .running) THEN coalesce(started_at, now()) ELSE started_at END,
                 finished_at = CASE WHEN \(status.isFinal) THEN now() ELSE finished_at END
                 WHERE queue_id = \(id) AND status = ANY(\(from)::text[])

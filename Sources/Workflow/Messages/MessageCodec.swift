@@ -17,7 +17,7 @@ package enum MessageCodec {
 
     /// - Throws: ``MessageError`` when the bytes are too long or not such a message.
     package static func decode<Value: Decodable>(
-        _ type: Value.Type, from bytes: some Collection<UInt8>
+        _ type: Value.Type, from bytes: some Collection<UInt8>, bytesMax: Int = Self.bytesMax
     ) throws(MessageError) -> Value {
         guard bytes.count <= bytesMax else {
             throw MessageError(detail: "\(bytes.count) bytes, at most \(bytesMax) are read")

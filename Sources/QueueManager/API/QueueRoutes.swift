@@ -1,0 +1,127 @@
+import Hummingbird
+import ServiceRuntime
+import Workflow
+
+/// The REST API of the queue-manager (docs/http-api.md).
+package struct QueueRoutes: Sendable {
+    let store: EngineStore
+    let start: StartQueue
+    let reconcile: Wakeups
+    let feed: EventFeed
+
+    package static let bodyBytesMax = 1 << 20
+
+    package func add(to router: Router<BasicRequestContext>) {
+        let queues = router.group("queues")
+        queues.post("start") { request, _ in try await startQueue(request) }
+        queues.get { request, _ in try await list(request) }
+        queues.get("{queue_id}") { _, context in try await show(context) }
+        queues.post("{queue_id}/stop") { _, context in try await stop(context) }
+        queues.get("{queue_id}/events") { request, context in try await events(request, context) }
+    }
+
+    private func startQueue(_ request: Request) async throws -> Response {
+        let body = try await Self.readBody(request)
+        let json: JSONValue
+        do {
+            json = try JSONAnswer.parse(body)
+        } catch {
+            throw RequestError(
+                .invalidJSON, "The body is no JSON: \(error.detail)",
+                hint: "Send one JSON object, e.g. {\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"2024-08-01:2024-08-07\"}"
+            )
+        }
+        let traceparent = request.header("traceparent").flatMap { Traceparent($0)?.description }
+        let result = try await start(
+            body: json, idempotencyKey: request.header("Idempotency-Key"), traceparent: traceparent)
+        reconcile.signal()
+        guard let (queue, instances) = try await store.queue(result.queueID) else {
+            throw RequestError(.notFound, "The queue \(result.queueID) is gone")
+        }
+        return try JSONAnswer.response(
+            result.isNew ? .created : .ok, QueueAnswer.queue(queue, instances),
+            headers: [.location: "/queues/\(result.queueID)"])
+    }
+
+    private func list(_ request: Request) async throws -> Response {
+        let query = try Query(request, known: ["status", "symbol", "limit", "after"])
+        let status = try query.word("status", QueueStatus.self)
+        let limit = try query.integer("limit", in: 1...EngineStore.pageMax) ?? 50
+        let cursor = try query.text("after").map { text throws(RequestError) in
+            guard let cursor = QueueCursor(text) else {
+                throw RequestError(
+                    .invalidValue, "after is no page mark", field: "after", value: String(text.prefix(80)),
+                    hint: "Take next_after of the page before")
+            }
+            return cursor
+        }
+        let page = try await store.queues(
+            status: status, symbol: query.text("symbol"), after: cursor, limit: limit)
+        return try JSONAnswer.response(
+            .ok,
+            .object([
+                "queues": .array(page.rows.map(QueueAnswer.summary)),
+                "next_after": page.next.map { .string($0.text) } ?? .null,
+            ]))
+    }
+
+    private func show(_ context: BasicRequestContext) async throws -> Response {
+        let id = try Self.queueID(context)
+        guard let (queue, instances) = try await store.queue(id) else { throw Self.notFound(id.rawValue) }
+        return try JSONAnswer.response(.ok, QueueAnswer.queue(queue, instances))
+    }
+
+    private func stop(_ context: BasicRequestContext) async throws -> Response {
+        let id = try Self.queueID(context)
+        guard let status = try await store.requestStop(id, actor: "api") else { throw Self.notFound(id.rawValue) }
+        reconcile.signal()
+        let answer = JSONValue.object(["queue_id": .string(id.rawValue), "status": .string(status.rawValue)])
+        return try JSONAnswer.response(status.isFinal ? .ok : .accepted, answer)
+    }
+
+    private func events(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let id = try Self.queueID(context)
+        let query = try Query(request, known: ["after", "limit"])
+        // A browser that reconnects says where it was in Last-Event-ID.
+        let resumed = request.header("Last-Event-ID").flatMap { Int64($0) }
+        let after = try query.integer("after", in: 0...Int.max).map(Int64.init) ?? resumed ?? 0
+        let limit = try query.integer("limit", in: 1...1_000) ?? 200
+        guard let page = try await store.events(of: id, after: after, limit: limit) else {
+            throw Self.notFound(id.rawValue)
+        }
+        if request.headers[.accept]?.contains("text/event-stream") == true {
+            return feed.response(of: id, after: after)
+        }
+        let isMore = page.events.count == limit
+        return try JSONAnswer.response(
+            .ok,
+            .object([
+                "events": .array(page.events.map(QueueAnswer.event)),
+                "next_after": isMore ? .integer(page.events[limit - 1].number) : .null,
+            ]))
+    }
+
+    private static func readBody(_ request: Request) async throws -> ByteBuffer {
+        var body = ByteBuffer()
+        for try await part in request.body {
+            guard body.readableBytes + part.readableBytes <= bodyBytesMax else {
+                throw RequestError(
+                    .tooLarge, "The body is larger than \(bodyBytesMax) bytes", hint: "Split the request")
+            }
+            body.writeImmutableBuffer(part)
+        }
+        return body
+    }
+
+    private static func queueID(_ context: BasicRequestContext) throws(RequestError) -> QueueID {
+        let text = context.parameters.get("queue_id") ?? ""
+        guard let id = QueueID(text) else { throw notFound(text) }
+        return id
+    }
+
+    private static func notFound(_ id: String) -> RequestError {
+        RequestError(
+            .notFound, "There is no queue \(id.prefix(80))", field: "queue_id", value: String(id.prefix(80)),
+            hint: "GET /queues lists them")
+    }
+}

@@ -1,0 +1,137 @@
+import Hummingbird
+import KafkaBridge
+import Logging
+import Metrics
+import PostgresBridge
+import ServiceEndpoints
+import ServiceLifecycle
+import ServiceRuntime
+import Workflow
+
+/// The queue-manager put together: API, event reader, reconciler and dispatcher over one store.
+///
+/// `main` and the tests build the same thing with other parts.
+package struct QueueManagerService: Sendable {
+    package struct Parts: Sendable {
+        package var pool: PostgresPool
+        package var kafka: KafkaConnection
+        package var topics: EngineTopics
+        package var launcher: any JobLauncher
+        package var environment: JobEnvironment
+        package var catalog: SymbolCatalog
+        package var policy: EnginePolicy
+        /// Names this replica among others, e.g. host and process.
+        package var replica: String
+        package var host: String
+        /// 0 takes a free one.
+        package var port: Int
+        package var logger: Logger
+        package var metrics: PrometheusRegistry
+        package var health: HealthState
+        package var crashPoints: CrashPoints
+        package var newTraceparent: @Sendable () -> String
+        /// Unix seconds, for people.
+        package var clock: @Sendable () -> Double
+
+        package init(
+            pool: PostgresPool, kafka: KafkaConnection, topics: EngineTopics, launcher: any JobLauncher,
+            environment: JobEnvironment, catalog: SymbolCatalog, policy: EnginePolicy, replica: String,
+            host: String, port: Int, logger: Logger, metrics: PrometheusRegistry, health: HealthState,
+            crashPoints: CrashPoints, newTraceparent: @escaping @Sendable () -> String,
+            clock: @escaping @Sendable () -> Double
+        ) {
+            self.pool = pool
+            self.kafka = kafka
+            self.topics = topics
+            self.launcher = launcher
+            self.environment = environment
+            self.catalog = catalog
+            self.policy = policy
+            self.replica = replica
+            self.host = host
+            self.port = port
+            self.logger = logger
+            self.metrics = metrics
+            self.health = health
+            self.crashPoints = crashPoints
+            self.newTraceparent = newTraceparent
+            self.clock = clock
+        }
+    }
+
+    private let parts: Parts
+    private let store: EngineStore
+    private let observe: EngineObserver
+    private let reconcile = Wakeups()
+    private let commands = Wakeups()
+
+    package init(_ parts: Parts) {
+        self.parts = parts
+        store = EngineStore(parts.pool)
+        observe = EngineObserver(logger: parts.logger, factory: parts.metrics)
+    }
+
+    /// Prepares database and topics, then gives the services to run; they end on graceful shutdown.
+    ///
+    /// - Parameter onListening: told the port once the API answers.
+    package func prepare(
+        onListening: @escaping @Sendable (_ port: Int) async -> Void
+    ) async throws -> [any Service] {
+        try await store.migrate()
+        let kafka = try await EngineKafka.connect(parts.kafka, topics: parts.topics, observe: kafkaObserver)
+        let feed = EventFeed(store: store)
+        return [
+            kafka,
+            EventReader(
+                store: store, makeConsumer: { [parts, kafkaObserver] in try EngineKafka.eventConsumer(parts.kafka, kafkaObserver) },
+                topic: kafka.broker.eventsTopic, partitionCount: kafka.broker.eventsPartitions,
+                policy: parts.policy.events, replica: parts.replica, crashPoints: parts.crashPoints,
+                changed: { [reconcile] in
+                    reconcile.signal()
+                    feed.signal()
+                }, observe: observe),
+            Reconciler(
+                store: store, broker: kafka.broker, launcher: parts.launcher, environment: parts.environment,
+                policy: parts.policy, wakeups: reconcile, commandWakeups: commands, replica: parts.replica,
+                crashPoints: parts.crashPoints, observe: observe),
+            CommandDispatcher(
+                store: store, broker: kafka.broker, wakeups: commands, clock: parts.clock, observe: observe),
+            api(feed: feed, onListening: onListening),
+        ]
+    }
+
+    private func api(
+        feed: EventFeed, onListening: @escaping @Sendable (_ port: Int) async -> Void
+    ) -> some Service {
+        let router = Router()
+        router.add(middleware: ErrorMiddleware(observe: observe))
+        ServiceRoutes.add(to: router, health: parts.health, metrics: parts.metrics)
+        QueueRoutes(
+            store: store,
+            start: StartQueue(
+                store: store, catalog: parts.catalog, newTraceparent: parts.newTraceparent, observe: observe),
+            reconcile: reconcile, feed: feed
+        ).add(to: router)
+        var quiet = parts.logger
+        quiet.logLevel = max(parts.logger.logLevel, .notice)
+        return Application(
+            router: router,
+            configuration: .init(
+                address: .hostname(parts.host, port: parts.port), serverName: "streamforge-queue-manager"),
+            onServerRunning: { [parts] channel in
+                parts.health.markStarted()
+                guard let port = channel.localAddress?.port else { return }
+                parts.logger.info("Listened for requests", metadata: ["host": "\(parts.host)", "port": "\(port)"])
+                await onListening(port)
+            }, logger: quiet)
+    }
+
+    private var kafkaObserver: KafkaObserver {
+        { [logger = parts.logger] observation in
+            guard case .log(let level, let facility, let message) = observation else { return }
+            logger.log(
+                level: level.loggerLevel, "Heard from librdkafka",
+                metadata: ["facility": "\(facility)", "detail": "\(message)"])
+        }
+    }
+}
