@@ -10,7 +10,8 @@ final class ConnectionHandle {
     let cancelSignal: CancelSignal
     /// A server silent for longer is taken for lost; nil: wait for ever.
     var silenceMax: Duration?
-    private let canceller: OpaquePointer?
+    /// Knows the server's process, so it is made once connected.
+    private var canceller: OpaquePointer?
 
     /// How long the server may take to stop a statement after we asked it to.
     private static let cancelGrace = Duration.seconds(5)
@@ -20,7 +21,6 @@ final class ConnectionHandle {
     private init(_ pointer: OpaquePointer, cancelSignal: CancelSignal) {
         self.pointer = pointer
         self.cancelSignal = cancelSignal
-        canceller = PQgetCancel(pointer)
     }
 
     deinit {
@@ -62,6 +62,7 @@ final class ConnectionHandle {
         }
         guard PQsetnonblocking(pointer, 1) == 0 else { throw handle.connectFailure(operation) }
         handle.silenceMax = configuration.silenceMax
+        handle.canceller = PQgetCancel(pointer)
         return handle
     }
 
@@ -179,25 +180,27 @@ extension PostgresError {
         func field(_ code: Int32) -> String {
             PQresultErrorField(result, code).map { String(cString: $0) } ?? ""
         }
-        let state = field(PG_DIAG_SQLSTATE)
-        let primary = field(PG_DIAG_MESSAGE_PRIMARY)
+        let state = field(DiagnosticField.sqlState)
+        let primary = field(DiagnosticField.message)
         self.init(
             .server, operation: operation,
             message: primary.isEmpty ? String(cString: PQresultErrorMessage(result)) : primary,
             sqlState: state.isEmpty ? nil : SQLState(state))
-        severity = field(PG_DIAG_SEVERITY_NONLOCALIZED)
-        detail = field(PG_DIAG_MESSAGE_DETAIL)
-        hint = field(PG_DIAG_MESSAGE_HINT)
-        constraint = field(PG_DIAG_CONSTRAINT_NAME)
+        severity = field(DiagnosticField.severity)
+        detail = field(DiagnosticField.detail)
+        hint = field(DiagnosticField.hint)
+        constraint = field(DiagnosticField.constraint)
         if sqlState == nil || isConnectionLost { code = .connectionLost }
         if sqlState == .queryCancelled { code = .timedOut }
     }
 }
 
-/// `PG_DIAG_*` are character constants, which Swift does not import from C macros as numbers.
-private let PG_DIAG_SEVERITY_NONLOCALIZED = Int32(UInt8(ascii: "V"))
-private let PG_DIAG_SQLSTATE = Int32(UInt8(ascii: "C"))
-private let PG_DIAG_MESSAGE_PRIMARY = Int32(UInt8(ascii: "M"))
-private let PG_DIAG_MESSAGE_DETAIL = Int32(UInt8(ascii: "D"))
-private let PG_DIAG_MESSAGE_HINT = Int32(UInt8(ascii: "H"))
-private let PG_DIAG_CONSTRAINT_NAME = Int32(UInt8(ascii: "n"))
+/// libpq's `PG_DIAG_*`: character constants, which Swift does not import as numbers.
+private enum DiagnosticField {
+    static let severity = Int32(UInt8(ascii: "V"))
+    static let sqlState = Int32(UInt8(ascii: "C"))
+    static let message = Int32(UInt8(ascii: "M"))
+    static let detail = Int32(UInt8(ascii: "D"))
+    static let hint = Int32(UInt8(ascii: "H"))
+    static let constraint = Int32(UInt8(ascii: "n"))
+}

@@ -3,6 +3,11 @@ package struct PostgresNotification: Sendable, Hashable {
     package var channel: String
     /// Empty where the sender gave none.
     package var payload: String
+
+    package init(channel: String, payload: String) {
+        self.channel = channel
+        self.payload = payload
+    }
 }
 
 /// What a listener hears.

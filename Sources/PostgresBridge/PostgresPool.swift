@@ -33,6 +33,7 @@ package final class PostgresPool: Sendable {
     /// - Throws: ``PostgresError`` `poolExhausted` after `acquireTimeout` or when too many wait,
     ///   `connectFailed` when the server cannot be reached in that time, `closed`, `cancelled`; what `body`
     ///   throws.
+    @discardableResult
     package func withConnection<R>(
         isolation: isolated (any Actor)? = #isolation,
         _ body: (PostgresConnection) async throws -> R

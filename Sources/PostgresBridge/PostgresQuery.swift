@@ -37,7 +37,7 @@ package struct PostgresQuery: Sendable, Hashable, ExpressibleByStringInterpolati
             sql += literal
         }
 
-        package mutating func appendInterpolation(_ value: some PostgresEncodable) {
+        package mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
             parameters.append(value.postgresValue)
             sql += "$\(parameters.count)"
         }

@@ -19,7 +19,7 @@ package struct PostgresTransactionOptions: Sendable, Hashable {
     }
 
     fileprivate var begin: PostgresQuery {
-        PostgresQuery("BEGIN ISOLATION LEVEL \(isolation.rawValue)\(isReadOnly ? " READ ONLY" : "")")
+        "BEGIN ISOLATION LEVEL \(raw: isolation.rawValue)\(raw: isReadOnly ? " READ ONLY" : "")"
     }
 }
 
@@ -31,6 +31,7 @@ extension PostgresPool {
     ///     must have no effect outside of the transaction.
     /// - Throws: ``PostgresError``; what `body` throws. A `connectionLost` of `COMMIT` leaves open whether
     ///   it took effect.
+    @discardableResult
     package func withTransaction<R>(
         _ options: PostgresTransactionOptions = PostgresTransactionOptions(),
         isolation: isolated (any Actor)? = #isolation,
@@ -58,6 +59,7 @@ extension PostgresPool {
 extension PostgresConnection {
     /// Runs `body` in a transaction of this connection; see ``PostgresPool/withTransaction(_:isolation:_:)``.
     /// It is not tried again.
+    @discardableResult
     package func withTransaction<R>(
         _ options: PostgresTransactionOptions = PostgresTransactionOptions(),
         isolation: isolated (any Actor)? = #isolation,
