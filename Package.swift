@@ -52,7 +52,11 @@ let package = Package(
     targets: [
         // Executables: thin, each wires adapters behind ports and nothing else.
         program(
-            "queue-manager", ["QueueManager", "JobLaunchers", "ServiceRuntime", argumentParser]),
+            "queue-manager",
+            [
+                "QueueManager", "Workflow", "MarketData", "JobLaunchers", "HTTPBridge", "KafkaBridge",
+                "PostgresBridge", "ServiceRuntime", argumentParser, logging, lifecycle,
+            ]),
         program(
             "streamforge-worker",
             ["WorkerKit", "LoaderAPICandles", "ArangoConnector", "ServiceRuntime", argumentParser]),

@@ -83,7 +83,10 @@ package struct QueueManagerService: Sendable {
         return [
             kafka,
             EventReader(
-                store: store, makeConsumer: { [parts, kafkaObserver] in try EngineKafka.eventConsumer(parts.kafka, kafkaObserver) },
+                store: store,
+                makeConsumer: { [parts, kafkaObserver] in
+                    try EngineKafka.eventConsumer(parts.kafka, kafkaObserver)
+                },
                 topic: kafka.broker.eventsTopic, partitionCount: kafka.broker.eventsPartitions,
                 policy: parts.policy.events, replica: parts.replica, crashPoints: parts.crashPoints,
                 changed: { [reconcile] in
@@ -121,7 +124,8 @@ package struct QueueManagerService: Sendable {
             onServerRunning: { [parts] channel in
                 parts.health.markStarted()
                 guard let port = channel.localAddress?.port else { return }
-                parts.logger.info("Listened for requests", metadata: ["host": "\(parts.host)", "port": "\(port)"])
+                parts.logger.info(
+                    "Listened for requests", metadata: ["host": "\(parts.host)", "port": "\(port)"])
                 await onListening(port)
             }, logger: quiet)
     }

@@ -29,7 +29,8 @@ package final class EventFeed: Sendable {
     func response(of id: QueueID, after: Int64) -> Response {
         guard let (key, wakes) = register() else {
             return JSONAnswer.error(
-                RequestError(.rateLimited, "\(Self.followersMax) followers are connected already", hint: "Try later"))
+                RequestError(
+                    .rateLimited, "\(Self.followersMax) followers are connected already", hint: "Try later"))
         }
         let body = ResponseBody { [self] writer in
             defer { unregister(key) }

@@ -16,14 +16,16 @@ enum JSONAnswer {
     }
 
     static func parse(_ body: ByteBuffer) throws(MessageError) -> JSONValue {
-        try MessageCodec.decode(JSONValue.self, from: Array(body.readableBytesView), bytesMax: QueueRoutes.bodyBytesMax)
+        try MessageCodec.decode(
+            JSONValue.self, from: Array(body.readableBytesView), bytesMax: QueueRoutes.bodyBytesMax)
     }
 
     static func error(_ error: RequestError) -> Response {
         let text = { (value: String?) -> JSONValue in value.map { .string($0) } ?? .null }
         let body = JSONValue.object([
             "error": .object([
-                "code": .string(error.code.rawValue), "message": .string(error.message), "field": text(error.field),
+                "code": .string(error.code.rawValue), "message": .string(error.message),
+                "field": text(error.field),
                 "value": text(error.value), "hint": text(error.hint),
             ])
         ])

@@ -33,7 +33,8 @@ enum QueueAnswer {
 
     private static func step(_ step: PlannedStep, _ instances: [InstanceRow]) -> JSONValue {
         .object([
-            "id": .string(step.id.rawValue), "target": .string(step.target.rawValue), "type": .string(step.type),
+            "id": .string(step.id.rawValue), "target": .string(step.target.rawValue),
+            "type": .string(step.type),
             "interval": .string(step.interval), "input": text(step.input?.rawValue),
             "after": .array(step.after.map { .string($0.rawValue) }),
             "instances": .array(instances.map(instance)),
@@ -43,9 +44,11 @@ enum QueueAnswer {
     private static func instance(_ row: InstanceRow) -> JSONValue {
         .object([
             "instance": .string(row.id.instance), "status": .string(row.machine.state.rawValue),
-            "attempt": .integer(Int64(row.machine.attempt)), "failures": .integer(Int64(row.machine.failures)),
+            "attempt": .integer(Int64(row.machine.attempt)),
+            "failures": .integer(Int64(row.machine.failures)),
             "reason": text(row.machine.reason), "records_read": .integer(row.counts.recordsRead),
-            "records_written": .integer(row.counts.recordsWritten), "duplicates": .integer(row.counts.duplicates),
+            "records_written": .integer(row.counts.recordsWritten),
+            "duplicates": .integer(row.counts.duplicates),
             "dead_letters": .integer(row.counts.deadLetters), "last_key": text(row.counts.lastKey),
             "last_seq": row.counts.lastSeq.map { .integer($0) } ?? .null, "extra": row.extra ?? .null,
             "started_at": text(row.startedAt), "finished_at": text(row.finishedAt),

@@ -28,7 +28,8 @@ package struct QueueRoutes: Sendable {
         } catch {
             throw RequestError(
                 .invalidJSON, "The body is no JSON: \(error.detail)",
-                hint: "Send one JSON object, e.g. {\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"2024-08-01:2024-08-07\"}"
+                hint:
+                    "Send one JSON object, e.g. {\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"2024-08-01:2024-08-07\"}"
             )
         }
         let traceparent = request.header("traceparent").flatMap { Traceparent($0)?.description }
@@ -73,7 +74,9 @@ package struct QueueRoutes: Sendable {
 
     private func stop(_ context: BasicRequestContext) async throws -> Response {
         let id = try Self.queueID(context)
-        guard let status = try await store.requestStop(id, actor: "api") else { throw Self.notFound(id.rawValue) }
+        guard let status = try await store.requestStop(id, actor: "api") else {
+            throw Self.notFound(id.rawValue)
+        }
         reconcile.signal()
         let answer = JSONValue.object(["queue_id": .string(id.rawValue), "status": .string(status.rawValue)])
         return try JSONAnswer.response(status.isFinal ? .ok : .accepted, answer)

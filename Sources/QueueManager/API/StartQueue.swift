@@ -32,7 +32,8 @@ package struct StartQueue: Sendable {
         let asOf = try await checkWithExchange(plan)
         let queueID = try makeID(for: plan)
         let queue = NewQueue(
-            queueID: queueID, plan: plan, request: body, asOf: asOf, traceparent: traceparent ?? newTraceparent(),
+            queueID: queueID, plan: plan, request: body, asOf: asOf,
+            traceparent: traceparent ?? newTraceparent(),
             idempotencyKey: idempotencyKey, requestHash: hash)
         return try result(of: try await store.create(queue), queueID: queueID)
     }
@@ -84,7 +85,8 @@ package struct StartQueue: Sendable {
         guard let range = DayRange(plan.timeRange), range.last <= today else {
             throw RequestError(
                 .invalidValue, "time_range lies in the future: the exchange's day is \(today) (UTC)",
-                field: "time_range", value: plan.timeRange, hint: "The last day may be \(today) at the latest")
+                field: "time_range", value: plan.timeRange, hint: "The last day may be \(today) at the latest"
+            )
         }
         return answer.serverTime
     }

@@ -20,7 +20,8 @@ package struct EngineBroker: Sendable {
         createTopic: @escaping @Sendable (String, Int32, [String: String]) async throws -> Void,
         deleteTopics: @escaping @Sendable ([String]) async throws -> Void,
         endOffset: @escaping @Sendable (_ topic: String, _ partition: Int32) async throws -> Int64,
-        send: @escaping @Sendable (ControlCommand) async throws -> Void, controlTopic: String, eventsTopic: String,
+        send: @escaping @Sendable (ControlCommand) async throws -> Void, controlTopic: String,
+        eventsTopic: String,
         controlPartitions: Int32, eventsPartitions: Int32
     ) {
         self.createTopic = createTopic
@@ -33,6 +34,10 @@ package struct EngineBroker: Sendable {
         self.eventsPartitions = eventsPartitions
     }
 
-    func controlPartition(of queue: QueueID) -> Int32 { KeyPartition.of(queue.rawValue, count: controlPartitions) }
-    func eventPartition(of queue: QueueID) -> Int32 { KeyPartition.of(queue.rawValue, count: eventsPartitions) }
+    func controlPartition(of queue: QueueID) -> Int32 {
+        KeyPartition.of(queue.rawValue, count: controlPartitions)
+    }
+    func eventPartition(of queue: QueueID) -> Int32 {
+        KeyPartition.of(queue.rawValue, count: eventsPartitions)
+    }
 }

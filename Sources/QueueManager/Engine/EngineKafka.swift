@@ -38,7 +38,8 @@ package struct EngineKafka: Service {
         try await admin.createTopics(
             [topics.control, topics.events].map {
                 TopicSpecification(
-                    $0, partitions: topics.partitions, replication: topics.replication, configuration: retention)
+                    $0, partitions: topics.partitions, replication: topics.replication,
+                    configuration: retention)
             })
         let control = try await partitionCount(of: topics.control, admin)
         let events = try await partitionCount(of: topics.events, admin)
@@ -83,9 +84,12 @@ package struct EngineKafka: Service {
     private static func partitionCount(of topic: String, _ admin: KafkaAdmin) async throws -> Int32 {
         let deadline = ContinuousClock.now + .seconds(20)
         while true {
-            if let count = try await admin.partitionCounts(of: [topic])[topic], count > 0 { return Int32(count) }
+            if let count = try await admin.partitionCounts(of: [topic])[topic], count > 0 {
+                return Int32(count)
+            }
             guard ContinuousClock.now < deadline else {
-                throw KafkaError(.unknownTopic, operation: "find topic \(topic)", detail: "not there after 20 s")
+                throw KafkaError(
+                    .unknownTopic, operation: "find topic \(topic)", detail: "not there after 20 s")
             }
             try await Task.sleep(for: .milliseconds(100))
         }

@@ -38,7 +38,8 @@ package struct EngineObserver: Sendable {
         case .queueEnded(let id, let status, let reason):
             count("streamforge_queues_ended_total", [("status", status.rawValue)])
             logger.info(
-                "Ended queue", metadata: ["queue_id": "\(id)", "status": "\(status)", "reason": "\(reason ?? "")"])
+                "Ended queue",
+                metadata: ["queue_id": "\(id)", "status": "\(status)", "reason": "\(reason ?? "")"])
         case .attemptLaunched(let queue, let id, let attempt):
             count("streamforge_attempts_launched_total")
             logger.info("Launched attempt", metadata: fields(queue, id, attempt))
@@ -47,10 +48,12 @@ package struct EngineObserver: Sendable {
             logger.warning("Lost attempt", metadata: fields(queue, id, attempt, ["reason": "\(reason)"]))
         case .launchFailed(let queue, let id, let attempt, let error):
             count("streamforge_launch_failures_total")
-            logger.error("Failed to launch attempt", metadata: fields(queue, id, attempt, ["error": "\(error)"]))
+            logger.error(
+                "Failed to launch attempt", metadata: fields(queue, id, attempt, ["error": "\(error)"]))
         case .lookFailed(let queue, let error):
             count("streamforge_reconcile_failures_total")
-            logger.warning("Failed to reconcile queue", metadata: ["queue_id": "\(queue)", "error": "\(error)"])
+            logger.warning(
+                "Failed to reconcile queue", metadata: ["queue_id": "\(queue)", "error": "\(error)"])
         case .claimLost(let queue):
             logger.debug("Lost claim of queue", metadata: ["queue_id": "\(queue)"])
         case .eventsApplied(let applied, let skipped):
@@ -87,7 +90,8 @@ package struct EngineObserver: Sendable {
         _ queue: QueueID, _ id: InstanceID, _ attempt: Int, _ more: Logger.Metadata = [:]
     ) -> Logger.Metadata {
         [
-            "queue_id": "\(queue)", "step_id": "\(id.step)", "instance": "\(id.instance)", "attempt": "\(attempt)",
+            "queue_id": "\(queue)", "step_id": "\(id.step)", "instance": "\(id.instance)",
+            "attempt": "\(attempt)",
         ].merging(more) { first, _ in first }
     }
 }

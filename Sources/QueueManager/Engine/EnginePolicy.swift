@@ -17,7 +17,8 @@ package struct EnginePolicy: Sendable {
     package var livePoll = Duration.milliseconds(500)
 
     package init(
-        lease: Duration = .seconds(30), startLimit: Duration = .seconds(60), stopGrace: Duration = .seconds(20),
+        lease: Duration = .seconds(30), startLimit: Duration = .seconds(60),
+        stopGrace: Duration = .seconds(20),
         topicKeep: Duration = .zero
     ) {
         self.lease = lease

@@ -82,7 +82,9 @@ package struct EventReader: Service {
         guard Set(owned.keys) != Set(known.keys) else { return owned }
         for partition in known.keys where owned[partition] == nil { observe(.partitionLost(partition)) }
         observe(.partitionsOwned(owned.keys.sorted()))
-        let positions = owned.values.map { (TopicPartition(topic, $0.partition), KafkaPosition.offset($0.nextOffset)) }
+        let positions = owned.values.map {
+            (TopicPartition(topic, $0.partition), KafkaPosition.offset($0.nextOffset))
+        }
         try await consumer.assign(Dictionary(uniqueKeysWithValues: positions))
         return owned
     }
@@ -106,7 +108,8 @@ package struct EventReader: Service {
             event = try MessageCodec.decode(QueueEvent.self, from: record.value ?? [])
         } catch {
             observe(
-                .eventUnreadable(partition: record.partition, offset: record.offset, error: error.description))
+                .eventUnreadable(partition: record.partition, offset: record.offset, error: error.description)
+            )
         }
         return ReadEvent(partition: record.partition, offset: record.offset, event: event)
     }

@@ -19,7 +19,8 @@ package struct JobEnvironment: Sendable {
         let plan = look.queue.plan
         let queue = look.queue.queueID
         guard let step = plan.step(attempt.id.step), let range = DayRange(plan.timeRange),
-            let symbol = Symbol(attempt.id.instance), let partition = plan.partition(ofInstance: attempt.id.instance)
+            let symbol = Symbol(attempt.id.instance),
+            let partition = plan.partition(ofInstance: attempt.id.instance)
         else { return nil }
         let producer = step.input ?? step.id
         var environment = common

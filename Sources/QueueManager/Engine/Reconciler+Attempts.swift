@@ -43,7 +43,8 @@ extension Reconciler {
             let target = look.queue.plan.step(attempt.id.step)?.target
         else { return try await failLaunch(attempt, claim, "the plan does not have it", isRetriable: false) }
         let job = Job(
-            queueID: claim.queueID, id: attempt.id, attempt: attempt.attempt, target: target, environment: variables)
+            queueID: claim.queueID, id: attempt.id, attempt: attempt.attempt, target: target,
+            environment: variables)
         do {
             crashPoints.reach(.beforeLaunch)
             let handle = try await launcher.launch(job)

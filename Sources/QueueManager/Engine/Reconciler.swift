@@ -77,7 +77,8 @@ package struct Reconciler: Service {
                 if let row = look.instances.first(where: { $0.id == id }) { launches.append(row) }
             case .cancel(let id, let reason):
                 try await store.apply(
-                    .cancel(reason: reason), to: id, stopReason: reason, backoff: policy.backoff, claim: claim)
+                    .cancel(reason: reason), to: id, stopReason: reason, backoff: policy.backoff, claim: claim
+                )
                 commandWakeups.signal()
                 next = 0
             case .skip(let id, let reason):
@@ -118,7 +119,8 @@ package struct Reconciler: Service {
         let partition = broker.controlPartition(of: claim.queueID)
         let offset = try await broker.endOffset(broker.controlTopic, partition)
         try await store.createAttempts(
-            of: rows, control: (partition, offset), leaseMilliseconds: policy.startLimit.milliseconds, claim: claim)
+            of: rows, control: (partition, offset), leaseMilliseconds: policy.startLimit.milliseconds,
+            claim: claim)
     }
 
     private func dataTopic(of step: PlannedStep, in queue: QueueRow) -> String {

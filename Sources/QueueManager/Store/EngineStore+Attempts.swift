@@ -28,13 +28,16 @@ extension EngineStore {
                     """)
                 statements.append(
                     Self.historyInsert(
-                        queueID, kind: "attempt_created", actor: "engine", id: row.id, attempt: machine.attempt))
+                        queueID, kind: "attempt_created", actor: "engine", id: row.id,
+                        attempt: machine.attempt))
             }
             try await transaction.execute(statements)
         }
     }
 
-    package func saveHandle(_ handle: JobHandle, of id: InstanceID, attempt: Int, claim: QueueClaim) async throws {
+    package func saveHandle(_ handle: JobHandle, of id: InstanceID, attempt: Int, claim: QueueClaim)
+        async throws
+    {
         let detail = handle.fields.mapValues { JSONValue.string($0) }
         try await withClaim(claim) { transaction in
             try await transaction.execute([
@@ -44,7 +47,8 @@ extension EngineStore {
                 AND instance = \(id.instance) AND attempt = \(attempt)
                 """,
                 Self.historyInsert(
-                    claim.queueID.rawValue, kind: "attempt_launched", actor: "engine", id: id, attempt: attempt,
+                    claim.queueID.rawValue, kind: "attempt_launched", actor: "engine", id: id,
+                    attempt: attempt,
                     detail: detail),
             ])
         }
@@ -79,7 +83,8 @@ extension EngineStore {
             let answer = machine.apply(input)
             guard answer != .ignore else { return }
             var statements = Self.statements(
-                after: answer, machine, of: id, queueID: queue.queueID.rawValue, backoff: backoff, actor: "engine")
+                after: answer, machine, of: id, queueID: queue.queueID.rawValue, backoff: backoff,
+                actor: "engine")
             if hadLiveAttempt, let stopReason {
                 statements += try Self.stopCommand(
                     queue.queueID, id, attempt: machine.attempt, reason: stopReason)

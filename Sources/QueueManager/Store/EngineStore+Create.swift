@@ -32,7 +32,9 @@ extension EngineStore {
                 // Two requests with one key at once: the second waits here and then sees the first's row.
                 try await transaction.execute(
                     "SELECT pg_advisory_xact_lock(hashtextextended(\("idempotency:" + key), 0))")
-                if let known = try await Self.known(key, hash: queue.requestHash, transaction) { return known }
+                if let known = try await Self.known(key, hash: queue.requestHash, transaction) {
+                    return known
+                }
             }
             try await Self.insert(queue, transaction)
             return .created
@@ -72,7 +74,9 @@ extension EngineStore {
             FROM unnest(\(instances.map(\.step.rawValue))::text[], \(instances.map(\.instance))::text[])
             WITH ORDINALITY AS planned(step, instance, position)
             """,
-            historyInsert(id, kind: "queue_created", actor: "api", detail: ["instances": .integer(Int64(instances.count))]),
+            historyInsert(
+                id, kind: "queue_created", actor: "api",
+                detail: ["instances": .integer(Int64(instances.count))]),
         ]
         if let key = queue.idempotencyKey {
             statements.append(

@@ -59,7 +59,8 @@ extension EngineStore {
         }
         return try results[1].map {
             OwnedPartition(
-                partition: Int32(try $0["partition", as: Int.self]), nextOffset: try $0["next_offset", as: Int64.self])
+                partition: Int32(try $0["partition", as: Int.self]),
+                nextOffset: try $0["next_offset", as: Int64.self])
         }
     }
 
@@ -199,7 +200,8 @@ extension EngineStore {
 
     private static func eventDetail(_ event: QueueEvent) throws -> [String: JSONValue] {
         var detail: [String: JSONValue] = [
-            "seq": .integer(event.seq), "worker_id": .string(event.workerID), "message": .string(event.message),
+            "seq": .integer(event.seq), "worker_id": .string(event.workerID),
+            "message": .string(event.message),
             "records_read": .integer(event.recordsRead), "records_written": .integer(event.recordsWritten),
             "duplicates": .integer(event.duplicates), "dead_letters": .integer(event.deadLetters),
             "timestamp": .number(event.timestamp),

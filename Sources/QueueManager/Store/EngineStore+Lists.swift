@@ -14,7 +14,9 @@ package struct QueueCursor: Sendable, Hashable {
     /// `<microseconds>.<queue id>`.
     package init?(_ text: String) {
         let parts = text.split(separator: ".", maxSplits: 1)
-        guard parts.count == 2, let time = Int64(parts[0]), QueueID(String(parts[1])) != nil else { return nil }
+        guard parts.count == 2, let time = Int64(parts[0]), QueueID(String(parts[1])) != nil else {
+            return nil
+        }
         self.init(createdAtMicroseconds: time, queueID: String(parts[1]))
     }
 

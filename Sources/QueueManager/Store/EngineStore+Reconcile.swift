@@ -70,7 +70,9 @@ extension EngineStore {
     /// - Parameter eventPartition: the partition of queue-events that this queue's events go to.
     package func look(at claim: QueueClaim, eventPartition: Int32) async throws -> QueueLook? {
         try await pool.withTransaction(.init(isolation: .repeatableRead, isReadOnly: true)) { transaction in
-            guard let (queue, instances) = try await Self.queue(claim.queueID, transaction) else { return nil }
+            guard let (queue, instances) = try await Self.queue(claim.queueID, transaction) else {
+                return nil
+            }
             let results = try await transaction.execute([
                 PostgresQuery(
                     """

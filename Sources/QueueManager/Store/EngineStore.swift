@@ -80,7 +80,9 @@ package struct InstanceRow: Sendable {
             deadLetters: try row["dead_letters", as: Int64.self],
             lastKey: try row["last_key", as: String?.self], lastSeq: try row["last_seq", as: Int64?.self])
         notBefore = try row["not_before", as: Int64.self]
-        extra = try row["extra", as: String?.self].map { try MessageCodec.decode(JSONValue.self, fromText: $0) }
+        extra = try row["extra", as: String?.self].map {
+            try MessageCodec.decode(JSONValue.self, fromText: $0)
+        }
         startedAt = try row["started_at", as: String?.self]
         finishedAt = try row["finished_at", as: String?.self]
     }
@@ -112,7 +114,9 @@ package struct AttemptRow: Sendable {
         attempt = try row["attempt", as: Int.self]
         controlPartition = try row["control_partition", as: Int32.self]
         controlOffset = try row["control_offset", as: Int64.self]
-        handle = try row["handle", as: String?.self].map { try MessageCodec.decode(JobHandle.self, fromText: $0) }
+        handle = try row["handle", as: String?.self].map {
+            try MessageCodec.decode(JobHandle.self, fromText: $0)
+        }
         goneOffset = try row["gone_offset", as: Int64?.self]
         isLeaseOver = try row["is_lease_over", as: Bool.self]
         stopAge = try row["stop_age", as: Int64?.self]
@@ -145,7 +149,9 @@ package struct StoredValueError: Error, Sendable, Equatable, CustomStringConvert
     package var column: String
     package var value: String
 
-    package var description: String { "column \(column) holds \(value.prefix(80)), which this version does not know" }
+    package var description: String {
+        "column \(column) holds \(value.prefix(80)), which this version does not know"
+    }
 }
 
 /// A timestamp column as RFC 3339 text in UTC.

@@ -2,7 +2,6 @@
 package enum KafkaSettings {
     package enum SecurityProtocol: String, Sendable, CaseIterable {
         case plaintext = "PLAINTEXT"
-        case ssl = "SSL"
         case saslPlaintext = "SASL_PLAINTEXT"
         case saslSSL = "SASL_SSL"
     }
