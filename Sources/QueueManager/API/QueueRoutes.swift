@@ -27,7 +27,7 @@ package struct QueueRoutes: Sendable {
             json = try JSONAnswer.parse(body)
         } catch {
             throw RequestError(
-                .invalidJSON, "The body is no JSON: \(error.detail)",
+                .invalidJSON, "The body cannot be read as JSON",
                 hint:
                     "Send one JSON object, e.g. {\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"2024-08-01:2024-08-07\"}"
             )

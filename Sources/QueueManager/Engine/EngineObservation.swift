@@ -75,10 +75,8 @@ package struct EngineObserver: Sendable {
             logger.error("Failed in loop", metadata: ["loop": "\(loop)", "error": "\(error)"])
         case .requestAnswered(let method, let route, let status, let seconds):
             count("http_requests_total", [("method", method), ("route", route), ("status", String(status))])
-            Recorder(
-                label: "http_request_duration_seconds", dimensions: [("route", route)], aggregate: true,
-                factory: factory
-            ).record(seconds)
+            Timer(label: "http_request_duration_seconds", dimensions: [("route", route)], factory: factory)
+                .recordSeconds(seconds)
         }
     }
 
