@@ -47,7 +47,7 @@ package final class PostgresCluster: Sendable {
     package static func start(_ options: Options) async throws -> PostgresCluster {
         let programs = try PostgresPrograms.find()
         let files = try PostgresFolder(options.folder)
-        let password = try await files.prepare(programs)
+        let password = try await files.prepare(programs, isDurable: options.isDurable)
         let deadline = ContinuousClock.now + options.startTimeout
         var lastError = PostgresClusterError(folder: options.folder, message: "no start was tried")
         while ContinuousClock.now < deadline {

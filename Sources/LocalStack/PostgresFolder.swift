@@ -64,7 +64,7 @@ struct PostgresFolder: Sendable {
     /// Creates what is missing.
     ///
     /// - Returns: the password.
-    func prepare(_ programs: PostgresPrograms) async throws -> String {
+    func prepare(_ programs: PostgresPrograms, isDurable: Bool) async throws -> String {
         for folder in [path, "\(path)/run"] {
             try FileManager.default.createDirectory(
                 atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -72,7 +72,7 @@ struct PostgresFolder: Sendable {
         }
         let password = try loadPassword()
         if !FileManager.default.fileExists(atPath: "\(data)/PG_VERSION") {
-            try await create(programs)
+            try await create(programs, isDurable: isDurable)
         } else {
             try checkVersion(programs)
         }
@@ -129,17 +129,18 @@ struct PostgresFolder: Sendable {
     }
 
     /// initdb works beside the final place, so that one that is killed leaves no half cluster.
-    private func create(_ programs: PostgresPrograms) async throws {
+    private func create(_ programs: PostgresPrograms, isDurable: Bool) async throws {
         let new = "\(path)/data.new"
         try? FileManager.default.removeItem(atPath: new)
         try FileManager.default.createDirectory(
             atPath: new, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
         try giveToOwner(new)
         let logStart = logSize
-        let arguments = [
+        var arguments = [
             "-U", PostgresCluster.user, "--pwfile=\(Self.descriptor)/../password", "--auth=scram-sha-256",
             "--encoding=UTF8", "--locale=C", "--no-instructions",
         ]
+        if !isDurable { arguments.append("--no-sync") }
         let process = try await ChildProcess.start(command(programs.initdb, arguments, data: new))
         guard let exit = await process.waitForExit(timeout: .seconds(120)) else {
             await process.terminate(grace: .seconds(2))
