@@ -142,7 +142,7 @@ let package = Package(
             ["ArangoConnector", "WorkerKit", "Workflow", "MarketData", "DocumentStores", "KafkaBridge"]),
         tests(
             "QueueManagerTests",
-            ["QueueManager", "Workflow", "MarketData", "KafkaBridge", "PostgresBridge", "JobLaunchers"]),
+            ["QueueManager", "Workflow", "ServiceRuntime", "PostgresBridge", logging]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge"]),
         tests("EndToEndTests", ["LocalStack", "HTTPBridge", "MarketData", "PostgresBridge"]),
     ],

@@ -104,8 +104,8 @@ package struct AttemptRow: Sendable {
     static let columns = """
         a.step, a.instance, a.attempt, a.control_partition, a.control_offset, a.handle::text AS handle, \
         a.gone_offset, \
-        coalesce(a.lease_until < least(now(), (SELECT p.caught_up_at FROM streamforge.event_partitions p \
-        WHERE p.partition = $2)), false) AS is_lease_over, \
+        coalesce(a.lease_until < (SELECT p.caught_up_at FROM streamforge.event_partitions p \
+        WHERE p.partition = $2), false) AS is_lease_over, \
         (extract(epoch FROM now() - a.stop_requested_at) * 1000)::bigint AS stop_age
         """
 

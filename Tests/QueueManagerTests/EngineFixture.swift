@@ -1,0 +1,143 @@
+import Logging
+import PostgresBridge
+import ServiceRuntime
+import Synchronization
+import TestSupport
+import Testing
+import Workflow
+
+@testable import QueueManager
+
+/// The real engine over a real database, with a broker and a launcher that tests look into.
+struct EngineFixture: Sendable {
+    let store: EngineStore
+    let launcher = RecordingLauncher()
+    let broker: EngineBroker
+    let sent = Recorded<ControlCommand>()
+    let topics = Recorded<String>()
+    let deleted = Recorded<String>()
+    /// The end of the events partition as the broker tells it.
+    let eventsEnd = Mutable<Int64>(0)
+    let observer = EngineObserver(
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, factory: PrometheusRegistry())
+    let policy = EnginePolicy(
+        lease: .seconds(30), startLimit: .seconds(60), stopGrace: .milliseconds(200), topicKeep: .zero)
+
+    static let replica = "test-replica"
+
+    init(_ pool: PostgresPool) async throws {
+        store = EngineStore(pool)
+        try await store.migrate()
+        let (sent, topics, deleted, eventsEnd) = (sent, topics, deleted, eventsEnd)
+        broker = EngineBroker(
+            createTopic: { name, _, _ in topics.append(name) }, deleteTopics: { $0.forEach(deleted.append) },
+            endOffset: { topic, _ in topic == "queue-events" ? eventsEnd.value : 0 },
+            send: { sent.append($0) }, controlTopic: "queue-control", eventsTopic: "queue-events",
+            controlPartitions: 12, eventsPartitions: 12)
+    }
+
+    var reconciler: Reconciler {
+        Reconciler(
+            store: store, broker: broker, launcher: launcher,
+            environment: JobEnvironment(
+                common: [:], controlTopic: "queue-control", eventsTopic: "queue-events"),
+            policy: policy, wakeups: Wakeups(), commandWakeups: Wakeups(), replica: Self.replica,
+            crashPoints: .off, observe: observer)
+    }
+
+    /// Creates a queue of one symbol that loads and stores.
+    func createQueue(_ suffix: String = "abc123", symbols: [String] = ["BTCUSDT"]) async throws -> QueueID {
+        let body = JSONValue.object([
+            "symbols": .array(symbols.map { .string($0) }), "type": .string("api_candles_5m"),
+            "time_range": .string("2024-08-01:2024-08-01"),
+        ])
+        let id = try #require(QueueID("wf-test-\(suffix)"))
+        let creation = try await store.create(
+            NewQueue(
+                queueID: id, plan: try PlanBuilder().build(body), request: body, asOf: 1_725_148_800_000,
+                traceparent: nil, idempotencyKey: nil, requestHash: "hash"))
+        guard case .created = creation else { throw FixtureError(detail: "not created: \(creation)") }
+        return id
+    }
+
+    /// Runs rounds until `condition` holds.
+    func reconcile(
+        _ id: QueueID, until condition: @Sendable (QueueRow, [InstanceRow]) -> Bool
+    ) async throws {
+        let deadline = ContinuousClock.now + .seconds(20)
+        let reconciler = reconciler
+        while ContinuousClock.now < deadline {
+            if let (queue, instances) = try await store.queue(id), condition(queue, instances) { return }
+            try await reconciler.round()
+        }
+        let state = try await store.queue(id)
+        throw FixtureError(detail: "not reached: \(String(describing: state))")
+    }
+
+    /// Applies one event as if it were read from the topic.
+    @discardableResult
+    func apply(_ event: QueueEvent) async throws -> ApplyReport {
+        let partition = broker.eventPartition(of: event.queueID)
+        let owned = try await store.ownPartitions(count: 12, owner: Self.replica)
+        let place = try #require(owned.first { $0.partition == partition })
+        return try await store.apply(
+            [ReadEvent(partition: partition, offset: place.nextOffset, event: event)], from: place,
+            nextOffset: place.nextOffset + 1, owner: Self.replica, policy: policy.events)
+    }
+
+    func event(
+        _ id: QueueID, _ step: String, _ status: QueueEvent.Status, attempt: Int = 1, seq: Int64,
+        worker: String = "w1", counts: InstanceCounts = InstanceCounts(), reason: EndReason? = nil,
+        instance: String = "BTCUSDT"
+    ) throws -> QueueEvent {
+        QueueEvent(
+            status: status, reason: reason?.rawValue, queueID: id, step: try #require(StepID(step)),
+            instance: instance, attempt: attempt, seq: seq, producer: "p", workerID: worker, symbol: instance,
+            type: "api_candles_5m", message: "m", counts: counts, timestamp: 1)
+    }
+}
+
+struct FixtureError: Error { var detail: String }
+
+final class Recorded<Value: Sendable>: Sendable {
+    private let values = Mutex<[Value]>([])
+    @Sendable func append(_ value: Value) { values.withLock { $0.append(value) } }
+    var all: [Value] { values.withLock { $0 } }
+}
+
+final class Mutable<Value: Sendable>: Sendable {
+    private let stored: Mutex<Value>
+    init(_ value: Value) { stored = Mutex(value) }
+    var value: Value {
+        get { stored.withLock { $0 } }
+        set { stored.withLock { $0 = newValue } }
+    }
+}
+
+/// Starts nothing; tells what it was asked and answers as the test says.
+final class RecordingLauncher: JobLauncher {
+    let name = "recording"
+    let ends = AsyncStream<QueueID> { $0.finish() }
+    private let state = Mutex((launched: [String](), ended: Set<String>(), killed: [String]()))
+
+    var launched: [String] { state.withLock { $0.launched } }
+    var killed: [String] { state.withLock { $0.killed } }
+    func end(_ job: String) { state.withLock { _ = $0.ended.insert(job) } }
+
+    func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
+        let key = "\(job.id)/\(job.attempt)"
+        state.withLock { if !$0.launched.contains(key) { $0.launched.append(key) } }
+        return JobHandle(launcher: name, fields: ["job": key])
+    }
+
+    func state(of handle: JobHandle) async throws(LaunchError) -> JobState {
+        state.withLock { $0.ended.contains(handle.fields["job"] ?? "") } ? .ended(how: "signal 9") : .running
+    }
+
+    func kill(_ handle: JobHandle) async throws(LaunchError) {
+        state.withLock {
+            $0.killed.append(handle.fields["job"] ?? "")
+            $0.ended.insert(handle.fields["job"] ?? "")
+        }
+    }
+}
