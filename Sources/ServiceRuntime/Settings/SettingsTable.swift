@@ -8,6 +8,11 @@ package struct SettingsGroup: Sendable {
         self.title = title
         self.settings = settings
     }
+
+    /// The group with some settings read into narrower types.
+    package func replacing(_ narrower: [any AnySetting]) -> SettingsGroup {
+        SettingsGroup(title, settings.map { old in narrower.first { $0.name == old.name } ?? old })
+    }
 }
 
 /// Every setting one program reads; `--print-settings` and docs/configuration.md are made from it.

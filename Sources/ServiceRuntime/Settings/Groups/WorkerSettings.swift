@@ -50,6 +50,10 @@ package enum WorkerSettings {
     package static let collectionOutput = Setting.text(
         "COLLECTION_OUTPUT", example: "relations_2024_08_01", doc: "Collection its result goes to."
     ).optional()
+    package static let deadLettersMax = Setting<Int64>.integer(
+        "DEAD_LETTERS_MAX", in: 0...Int64.max, example: "1000",
+        doc: "More records that cannot be stored than this fail the instance."
+    ).fallback("1000")
     package static let graphCollection = Setting.text(
         "GRAPH_COLLECTION", example: "market_graph", doc: "The graph it writes or reads."
     ).alias("GRAPH_COLLECTION_NAME").optional()

@@ -1,0 +1,136 @@
+import KafkaBridge
+import Logging
+import Metrics
+import Workflow
+
+/// What the frame of a worker tells about itself; logs and metrics are the one `switch` below.
+enum WorkerObservation: Sendable {
+    case commandsRead
+    case commandSkipped(detail: String)
+    case commandReceived(ControlCommand)
+    case began
+    case stopRequested(reason: String)
+    case eventDelivered(QueueEvent, took: Duration)
+    case eventFailed(QueueEvent.Status?, KafkaError)
+    case progressed(InstanceCounts)
+    case listenFailed(KafkaError)
+    case ended(WorkerEnd)
+    case endpointsFailed(String)
+    case kafka(KafkaObservation)
+}
+
+struct WorkerObserver: Sendable {
+    let logger: Logger
+
+    private let commands: Counter
+    private let skipped: Counter
+    private let failures: Counter
+    private let clientErrors: Counter
+    private let delivery: Metrics.Timer
+    private let read: Gauge
+    private let written: Gauge
+    private let duplicates: Gauge
+    private let deadLetters: Gauge
+
+    init(logger: Logger, metrics: any MetricsFactory) {
+        self.logger = logger
+        commands = Counter(label: "worker_commands_total", factory: metrics)
+        skipped = Counter(label: "worker_commands_skipped_total", factory: metrics)
+        failures = Counter(label: "worker_event_failures_total", factory: metrics)
+        clientErrors = Counter(label: "worker_kafka_errors_total", factory: metrics)
+        delivery = Metrics.Timer(label: "worker_event_delivery_seconds", factory: metrics)
+        read = Gauge(label: "worker_records_read", factory: metrics)
+        written = Gauge(label: "worker_records_written", factory: metrics)
+        duplicates = Gauge(label: "worker_duplicates", factory: metrics)
+        deadLetters = Gauge(label: "worker_dead_letters", factory: metrics)
+    }
+
+    /// HELP texts of the metrics above.
+    static let helps = [
+        "worker_commands_total": "Commands for this attempt",
+        "worker_commands_skipped_total": "Commands that could not be read",
+        "worker_event_failures_total": "Events that could not be delivered in time",
+        "worker_kafka_errors_total": "Errors of Kafka clients",
+        "worker_event_delivery_seconds": "From sending an event to the broker's acknowledgement",
+        "worker_records_read": "Records the instance has read, over all its attempts",
+        "worker_records_written": "Records the instance has written, over all its attempts",
+        "worker_duplicates": "Records that were there already, over all its attempts",
+        "worker_dead_letters": "Records the store refused, over all its attempts",
+    ]
+
+    func callAsFunction(_ observation: WorkerObservation) {
+        switch observation {
+        case .commandsRead: logger.debug("Read the commands up to the start")
+        case .commandSkipped(let detail):
+            skipped.increment()
+            logger.debug("Skipped a command", metadata: ["error": "\(detail)"])
+        case .commandReceived(let command):
+            commands.increment()
+            let fields: Logger.Metadata = [
+                "command": "\(command.command.rawValue)", "command_id": "\(command.commandID)",
+            ]
+            logger.info("Received a command", metadata: fields)
+        case .began: logger.info("Began the work")
+        case .stopRequested(let reason):
+            logger.info("Was asked to stop", metadata: ["reason": "\(reason)"])
+        case .eventDelivered(let event, let took):
+            delivery.record(duration: took)
+            let fields: Logger.Metadata = [
+                "status": "\(event.status?.rawValue ?? event.event.rawValue)", "seq": "\(event.seq)",
+            ]
+            logger.debug("Delivered an event", metadata: fields)
+        case .eventFailed(let status, let error):
+            failures.increment()
+            let fields: Logger.Metadata = ["status": "\(status?.rawValue ?? "pong")", "error": "\(error)"]
+            logger.warning("Could not deliver an event", metadata: fields)
+        case .progressed(let counts):
+            read.record(counts.recordsRead)
+            written.record(counts.recordsWritten)
+            duplicates.record(counts.duplicates)
+            deadLetters.record(counts.deadLetters)
+        case .listenFailed(let error):
+            logger.warning("Could not read commands", metadata: ["error": "\(error)"])
+        case .ended(let end): ended(end)
+        case .endpointsFailed(let detail):
+            logger.error("Could not serve health and metrics", metadata: ["error": "\(detail)"])
+        case .kafka(let observation): kafka(observation)
+        }
+    }
+
+    private func ended(_ end: WorkerEnd) {
+        var fields: Logger.Metadata = [
+            "status": "\(end.report?.status.rawValue ?? "superseded")",
+            "exit_code": "\(end.exitCode.rawValue)",
+        ]
+        if let error = end.report?.error { fields["error"] = "\(error)" }
+        logger.log(level: end.exitCode == .finished ? .info : .notice, "Ended", metadata: fields)
+    }
+
+    private func kafka(_ observation: KafkaObservation) {
+        switch observation {
+        case .log(let level, let facility, let message):
+            let fields: Logger.Metadata = ["facility": "\(facility)", "detail": "\(message)"]
+            logger.log(level: Self.level(level), "Kafka client said", metadata: fields)
+        case .clientFailed(let error):
+            clientErrors.increment()
+            logger.warning("Kafka client failed", metadata: ["error": "\(error)"])
+        case .deliveryFailed(let error, let topic, let records):
+            clientErrors.increment()
+            let fields: Logger.Metadata = [
+                "error": "\(error)", "topic": "\(topic)", "records": "\(records)",
+            ]
+            logger.warning("Could not store records", metadata: fields)
+        case .statistics, .rebalanced: break
+        }
+    }
+
+    /// One step lower than librdkafka's own: it logs what it then recovers from as errors.
+    private static func level(_ level: KafkaObservation.LogLevel) -> Logger.Level {
+        switch level {
+        case .emergency, .alert, .critical: .error
+        case .error: .warning
+        case .warning: .notice
+        case .notice, .info, .debug: .debug
+        }
+    }
+}
