@@ -1,49 +1,49 @@
 import ServiceRuntime
 
 /// The settings of the queue-manager beside the groups it shares with others.
-enum QueueManagerSettings {
-    static let workerPath = Setting.path(
+package enum QueueManagerSettings {
+    package static let workerPath = Setting.path(
         "WORKER_PATH", example: "/usr/local/bin/streamforge-worker",
         doc:
             "The worker program that is started for each attempt. Not set: `streamforge-worker` beside this program."
     ).optional()
-    static let workerLogDirectory = Setting.path(
+    package static let workerLogDirectory = Setting.path(
         "WORKER_LOG_DIR", example: "/var/log/streamforge/workers",
         doc: "One log file an attempt is written here."
     ).fallback("/tmp/streamforge-workers")
-    static let workerHTTPPort = Setting<Int>.integer(
+    package static let workerHTTPPort = Setting<Int>.integer(
         "WORKER_HTTP_PORT", in: 0...65_535, example: "0",
         doc: "`PORT` of local workers; 0 gives each a free one, as several share the machine."
     ).fallback("0")
-    static let replica = Setting.text(
+    package static let replica = Setting.text(
         "REPLICA_ID", example: "queue-manager-0",
         doc: "Names this replica among others. Not set: host, process and a random part."
     ).optional()
-    static let databaseConnectionsMax = Setting<Int>.integer(
+    package static let databaseConnectionsMax = Setting<Int>.integer(
         "DATABASE_CONNECTIONS_MAX", in: 2...200, example: "10", doc: "Connections to PostgreSQL at the most."
     ).fallback("10")
-    static let topicPartitions = Setting<Int>.integer(
+    package static let topicPartitions = Setting<Int>.integer(
         "TOPIC_PARTITIONS", in: 1...1_000, example: "12",
         doc: "Partitions of the control and events topics when they are created; never changed afterwards."
     ).fallback("12")
-    static let topicReplication = Setting<Int>.integer(
+    package static let topicReplication = Setting<Int>.integer(
         "TOPIC_REPLICATION", in: 1...9, example: "3",
         doc: "Replicas of topics that are created. Not set: the broker's default."
     ).optional()
-    static let startLimit = Setting<Duration>.seconds(
+    package static let startLimit = Setting<Duration>.seconds(
         "START_LIMIT_SECONDS", in: 1...3_600, example: "60",
         doc: "How long an attempt may take to its first event."
     ).fallback("60")
-    static let stopGrace = Setting<Duration>.seconds(
+    package static let stopGrace = Setting<Duration>.seconds(
         "STOP_GRACE_SECONDS", in: 0.1...3_600, example: "20",
         doc: "How long a stopped attempt may take to end by itself."
     ).fallback("20")
-    static let topicKeep = Setting<Duration>.seconds(
+    package static let topicKeep = Setting<Duration>.seconds(
         "TOPIC_KEEP_SECONDS", in: 0...2_592_000, example: "3600",
         doc: "How long a final queue's data topics are kept."
     ).fallback("0")
 
-    static let table = SettingsTable(
+    package static let table = SettingsTable(
         program: "queue-manager",
         groups: [
             ServiceSettings.group, KafkaSettings.group, TopicSettings.group, PostgresSettings.group,
@@ -59,7 +59,7 @@ enum QueueManagerSettings {
 
     /// What local workers get from our own environment: the same settings under the same names, so that a
     /// secret given as a file stays a file.
-    static func workerEnvironment(from environment: [String: String]) -> [String: String] {
+    package static func workerEnvironment(from environment: [String: String]) -> [String: String] {
         let passed =
             [
                 KafkaSettings.group, TopicSettings.group, PostgresSettings.group, ExchangeSettings.group,
