@@ -1,3 +1,4 @@
+import ServiceRuntime
 import Workflow
 
 extension Reconciler {
@@ -17,13 +18,14 @@ extension Reconciler {
         if let goneOffset = attempt.goneOffset {
             // Its final event may still lie unread in the topic; only after that is it lost.
             guard look.appliedOffset >= goneOffset else { return false }
-            return try await lose(attempt, claim, reason: "its process ended without a final event")
+            return try await settle(attempt, claim)
         }
         switch try await launcher.state(of: handle) {
-        case .ended:
+        case .ended(let how):
             let offset = try await broker.endOffset(
                 broker.eventsTopic, broker.eventPartition(of: claim.queueID))
-            try await store.saveGone(offset: offset, of: attempt.id, attempt: attempt.attempt, claim: claim)
+            try await store.saveGone(
+                offset: offset, how: how, of: attempt.id, attempt: attempt.attempt, claim: claim)
             return look.appliedOffset >= offset
         case .running, .outOfSight:
             if let age = attempt.stopAge, age > policy.stopGrace.milliseconds {
@@ -35,6 +37,21 @@ extension Reconciler {
             let isLost = try await lose(attempt, claim, reason: "its lease ran out")
             try await launcher.kill(handle)
             return isLost
+        }
+    }
+
+    /// A job that is gone and left no final event, read to the end.
+    private func settle(_ attempt: AttemptRow, _ claim: QueueClaim) async throws -> Bool {
+        let how = attempt.howEnded.map { " (\($0))" } ?? ""
+        switch attempt.howEnded {
+        case "exit \(ExitCode.badSetting.rawValue)":
+            // It will be as wrong the next time; its log names the setting.
+            return try await failLaunch(
+                attempt, claim, "its settings were refused\(how): see its log", isRetriable: false)
+        case "exit \(ExitCode.superseded.rawValue)":
+            return try await lose(attempt, claim, reason: "it was superseded", countsAsFailure: false)
+        default:
+            return try await lose(attempt, claim, reason: "its process ended\(how) without a final event")
         }
     }
 
@@ -67,10 +84,12 @@ extension Reconciler {
         return true
     }
 
-    private func lose(_ attempt: AttemptRow, _ claim: QueueClaim, reason: String) async throws -> Bool {
+    private func lose(
+        _ attempt: AttemptRow, _ claim: QueueClaim, reason: String, countsAsFailure: Bool = true
+    ) async throws -> Bool {
         observe(.attemptLost(claim.queueID, attempt.id, attempt: attempt.attempt, reason: reason))
         try await store.apply(
-            .lost(attempt: attempt.attempt, countsAsFailure: true, reason: reason), to: attempt.id,
+            .lost(attempt: attempt.attempt, countsAsFailure: countsAsFailure, reason: reason), to: attempt.id,
             stopReason: "attempt_lost", backoff: policy.backoff, claim: claim)
         commandWakeups.signal()
         return true

@@ -27,7 +27,11 @@ package struct Reconciler: Service {
     package func run() async throws {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                for await _ in launcher.ends.cancelOnGracefulShutdown() { wakeups.signal() }
+                for await id in launcher.ends.cancelOnGracefulShutdown() {
+                    // If this fails the next look, half a second later, sees the end all the same.
+                    try? await store.requestLook(at: id)
+                    wakeups.signal()
+                }
             }
             group.addTask {
                 await loop("reconcile", observe: observe) { try await round() }

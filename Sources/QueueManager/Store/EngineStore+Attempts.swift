@@ -55,11 +55,13 @@ extension EngineStore {
     }
 
     /// The attempt's job is gone; it is lost once the event reader has passed `offset`.
-    package func saveGone(offset: Int64, of id: InstanceID, attempt: Int, claim: QueueClaim) async throws {
+    package func saveGone(
+        offset: Int64, how: String?, of id: InstanceID, attempt: Int, claim: QueueClaim
+    ) async throws {
         try await withClaim(claim) { transaction in
             try await transaction.execute(
                 """
-                UPDATE streamforge.attempts SET gone_offset = \(offset)
+                UPDATE streamforge.attempts SET gone_offset = \(offset), reason = \(optional: how)
                 WHERE queue_id = \(claim.queueID.rawValue) AND step = \(id.step.rawValue)
                 AND instance = \(id.instance) AND attempt = \(attempt) AND gone_offset IS NULL
                 """)

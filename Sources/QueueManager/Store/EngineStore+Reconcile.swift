@@ -156,6 +156,15 @@ extension EngineStore {
         }
     }
 
+    /// Asks for a look at a queue now.
+    package func requestLook(at id: QueueID) async throws {
+        try await pool.execute(
+            """
+            UPDATE streamforge.queues SET look_at = now(), look_version = look_version + 1
+            WHERE queue_id = \(id.rawValue) AND NOT is_cleaned
+            """)
+    }
+
     /// Asks for a queue to be stopped; false when there is no such queue or it is final already.
     package func requestStop(_ id: QueueID, actor: String) async throws -> QueueStatus? {
         try await pool.withTransaction { transaction in

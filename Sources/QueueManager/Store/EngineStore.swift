@@ -96,6 +96,8 @@ package struct AttemptRow: Sendable {
     package var controlOffset: Int64
     package var handle: JobHandle?
     package var goneOffset: Int64?
+    /// How its job ended, where that is known: `exit 4`, `signal 9`.
+    package var howEnded: String?
     package var isLeaseOver: Bool
     /// Milliseconds since a stop was asked for; nil when none was.
     package var stopAge: Int64?
@@ -103,7 +105,7 @@ package struct AttemptRow: Sendable {
     /// A lease counts only up to the moment the event reader last stood at the partition's end.
     static let columns = """
         a.step, a.instance, a.attempt, a.control_partition, a.control_offset, a.handle::text AS handle, \
-        a.gone_offset, \
+        a.gone_offset, a.reason, \
         coalesce(a.lease_until < (SELECT p.caught_up_at FROM streamforge.event_partitions p \
         WHERE p.partition = $2), false) AS is_lease_over, \
         (extract(epoch FROM now() - a.stop_requested_at) * 1000)::bigint AS stop_age
@@ -118,6 +120,7 @@ package struct AttemptRow: Sendable {
             try MessageCodec.decode(JobHandle.self, fromText: $0)
         }
         goneOffset = try row["gone_offset", as: Int64?.self]
+        howEnded = try row["reason", as: String?.self]
         isLeaseOver = try row["is_lease_over", as: Bool.self]
         stopAge = try row["stop_age", as: Int64?.self]
     }
