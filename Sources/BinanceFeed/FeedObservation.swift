@@ -1,0 +1,13 @@
+/// What happened while reading, for logs and metrics.
+package enum FeedObservation: Sendable, Equatable {
+    /// A page was read; `duration` covers the request and the scan, not the waits before it.
+    case pageRead(rowCount: Int, duration: Duration, usedWeight: Int?)
+    /// An attempt failed and another follows after `wait`.
+    case retried(attempt: Int, reason: String, wait: Duration)
+    /// The exchange asked to stay away.
+    case limited(status: Int, wait: Duration)
+    /// The weight budget held a request back.
+    case heldBack(Duration)
+    /// The exchange has no candles there.
+    case holeFound(KlineHole)
+}
