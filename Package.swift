@@ -63,6 +63,10 @@ let package = Package(
         program(
             "streamforge", ["LocalStack", "ReplayExchange", "ServiceRuntime", argumentParser]),
 
+        // Measurements, run by hand.
+        program(
+            "bench-store", ["DocumentStores", "LocalStack", "PostgresBridge", "ServiceRuntime", "Workflow"]),
+
         // The engine and the workers.
         module(
             "QueueManager",
@@ -126,7 +130,7 @@ let package = Package(
         tests("WorkflowTests", ["Workflow", "MarketData"]),
         tests("ServiceRuntimeTests", ["ServiceRuntime", "ServiceEndpoints"]),
         tests("KafkaBridgeTests", ["KafkaBridge"]),
-        tests("PostgresBridgeTests", ["PostgresBridge"]),
+        tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
         tests("HTTPBridgeTests", ["HTTPBridge", hummingbird]),
         tests(
             "DocumentStoresTests", resources: [.copy("Fixtures")],

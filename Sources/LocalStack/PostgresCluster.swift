@@ -14,7 +14,7 @@ package final class PostgresCluster: Sendable {
         /// nil: a free one, another at each start.
         package var port: Int?
         package var database = "streamforge"
-        /// false for tests: a power cut may then destroy the data, a crash of the server does not lose it.
+        /// false for tests: a crash of the server may then lose the last commits, a power cut all the data.
         package var isDurable = true
         /// A first start creates the cluster: seconds on a slow disk. A crashed one is recovered first.
         package var startTimeout = Duration.seconds(60)
@@ -26,19 +26,22 @@ package final class PostgresCluster: Sendable {
     }
 
     static let user = "streamforge"
+    /// A server that was told to end, or whose parent was killed, may need this long to let go.
+    private static let predecessorPatience = Duration.seconds(10)
 
     /// The database named in the options; the user owns the cluster.
     package let url: PostgresURL
     /// The folder of `psql`, `pg_dump` and their like.
     package let programsFolder: String
+    /// Holds the password, mode 0600.
+    package let passwordFile: String
     private let process: ChildProcess
-    private let logFile: String
 
-    private init(url: PostgresURL, programsFolder: String, process: ChildProcess, logFile: String) {
+    private init(url: PostgresURL, programsFolder: String, passwordFile: String, process: ChildProcess) {
         self.url = url
         self.programsFolder = programsFolder
+        self.passwordFile = passwordFile
         self.process = process
-        self.logFile = logFile
     }
 
     /// Creates the cluster if need be, starts it and waits until it answers.
@@ -49,16 +52,15 @@ package final class PostgresCluster: Sendable {
         let files = try PostgresFolder(options.folder)
         let password = try await files.prepare(programs, isDurable: options.isDurable)
         let deadline = ContinuousClock.now + options.startTimeout
-        var lastError = PostgresClusterError(folder: options.folder, message: "no start was tried")
-        while ContinuousClock.now < deadline {
+        let patienceEnd = ContinuousClock.now + min(options.startTimeout / 2, predecessorPatience)
+        while true {
             do {
                 return try await startOnce(options, programs, files, password: password, deadline: deadline)
             } catch let error as PostgresClusterError where error.isWorthAnotherTry {
-                lastError = error
+                guard ContinuousClock.now < patienceEnd else { throw error }
                 try await Task.sleep(for: .milliseconds(200))
             }
         }
-        throw lastError
     }
 
     /// nil while the server runs.
@@ -96,8 +98,8 @@ package final class PostgresCluster: Sendable {
             throw error
         }
         return PostgresCluster(
-            url: url.with(database: options.database), programsFolder: programs.folder, process: process,
-            logFile: files.log)
+            url: url.with(database: options.database), programsFolder: programs.folder,
+            passwordFile: files.passwordFile, process: process)
     }
 
     private static func serverArguments(_ options: Options, port: Int) -> [String] {
@@ -117,28 +119,22 @@ package final class PostgresCluster: Sendable {
         _ url: PostgresURL, _ process: ChildProcess, _ files: PostgresFolder, logStart: UInt64,
         deadline: ContinuousClock.Instant
     ) async throws {
-        var configuration = PostgresConfiguration(url: url)
-        configuration.connectTimeout = .seconds(2)
-        while true {
-            do {
-                let connection = try await PostgresConnection.open(configuration)
-                await connection.close()
-                return
-            } catch {
-                // The server is up and will not let us in: waiting does not help.
-                if error.isRefusedLogin {
-                    throw files.error(
-                        "refuses our password: \(error.message); remove the folder to begin anew")
-                }
-                if error.code == .cancelled { throw CancellationError() }
-            }
+        // Whoever answers at the port may be somebody else's server until ours has said that it is ready.
+        while !files.isReady(process.pid) {
             if process.exit != nil {
                 throw files.error("did not start: \(files.lastFatalLine(after: logStart))", isOfServer: true)
             }
             guard ContinuousClock.now < deadline else {
                 throw files.error("was not ready in time; see \(files.log)")
             }
-            try await Task.sleep(for: .milliseconds(50))
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        do {
+            let connection = try await PostgresConnection.open(PostgresConfiguration(url: url))
+            await connection.close()
+        } catch {
+            guard error.isRefusedLogin else { throw error }
+            throw files.error("refuses our password: \(error.message); remove the folder to begin anew")
         }
     }
 

@@ -39,7 +39,7 @@ struct PostgresFolder: Sendable {
     /// nil: the server runs as ourselves.
     private let owner: (user: uid_t, group: gid_t)?
     private var data: String { "\(path)/data" }
-    private var passwordFile: String { "\(path)/password" }
+    var passwordFile: String { "\(path)/password" }
     var log: String { "\(path)/log" }
 
     init(_ folder: String) throws {
@@ -104,6 +104,15 @@ struct PostgresFolder: Sendable {
             return
         }
         throw error("is in use by process \(pid): end that one, or choose another folder", isOfServer: true)
+    }
+
+    /// The server writes its id into the first line of `postmaster.pid` and its state into the eighth.
+    func isReady(_ pid: Int32) -> Bool {
+        guard let text = try? String(contentsOfFile: "\(data)/postmaster.pid", encoding: .utf8) else {
+            return false
+        }
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        return lines.count > 7 && Int32(lines[0]) == pid && lines[7].hasPrefix("ready")
     }
 
     var logSize: UInt64 {

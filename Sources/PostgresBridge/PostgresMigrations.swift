@@ -96,13 +96,11 @@ extension PostgresPool {
             let number = try row["number", as: Int.self]
             guard index < migrations.count, migrations[index].number == number else {
                 throw Self.migrationError(
-                    "schema \(schema) has migration \(number), which this program does not know: use a newer one"
-                )
+                    "schema \(schema) has migration \(number), unknown to this program: use a newer one")
             }
             guard try row["checksum", as: String.self] == migrations[index].checksum else {
                 throw Self.migrationError(
-                    "migration \(number) (\(migrations[index].name)) was changed after schema \(schema) got it"
-                )
+                    "migration \(number) of schema \(schema) was changed after it was applied")
             }
         }
     }

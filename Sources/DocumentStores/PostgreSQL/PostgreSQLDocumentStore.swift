@@ -109,7 +109,8 @@ package final class PostgreSQLDocumentStore: DocumentStore {
             let rows = try await pool.execute(
                 """
                 SELECT count(*) FROM \(raw: PostgreSQLSchema.table(collection))
-                WHERE _key >= \(range.first) AND _key <= \(range.last) AND document->>'symbol' = \(range.symbol)
+                WHERE _key >= \(range.first) AND _key <= \(range.last)
+                    AND document->>'symbol' = \(range.symbol)
                     AND (\(range.interval)::text IS NULL OR document->>'interval' = \(range.interval))
                 """)
             return try rows[0][0, as: Int64.self]

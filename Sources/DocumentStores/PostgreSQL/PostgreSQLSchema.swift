@@ -49,7 +49,8 @@ enum PostgreSQLSchema {
         case .insertOrIgnore:
             """
             WITH moved AS (
-                INSERT INTO \(raw: table(collection)) (_key, document) SELECT _key, document FROM pg_temp.staging
+                INSERT INTO \(raw: table(collection)) (_key, document)
+                SELECT _key, document FROM pg_temp.staging
                 ON CONFLICT DO NOTHING RETURNING 1)
             SELECT count(*) FROM moved
             """
