@@ -147,6 +147,11 @@ let package = Package(
         tests(
             "QueueManagerTests",
             ["QueueManager", "Workflow", "ServiceRuntime", "PostgresBridge", logging]),
+        tests(
+            "DocumentationTests",
+            [
+                "QueueManager", "WorkerKit", "LoaderAPICandles", "ArangoConnector", "LocalStack", "ServiceRuntime",
+            ]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge"]),
         tests("EndToEndTests", ["LocalStack", "HTTPBridge", "MarketData", "PostgresBridge"]),
     ],
