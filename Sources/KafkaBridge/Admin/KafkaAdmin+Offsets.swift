@@ -21,14 +21,8 @@ extension KafkaAdmin {
         of partition: TopicPartition, isolation: KafkaIsolation = .readUncommitted,
         timeout: Duration = .seconds(10)
     ) throws(KafkaError) -> Watermarks {
-        let operation = "read the offsets of \(partition)"
-        let core = try core(for: operation, isolation: isolation)
-        var low: Int64 = 0
-        var high: Int64 = 0
-        let result = rd_kafka_query_watermark_offsets(
-            core.client, partition.topic, partition.partition, &low, &high, timeout.milliseconds)
-        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw core.error(result, operation: operation) }
-        return Watermarks(low: low, high: high)
+        let core = try core(for: "read the offsets of \(partition)", isolation: isolation)
+        return try core.watermarks(of: partition, timeout: timeout)
     }
 
     /// The first offset whose timestamp is not before a time in milliseconds since 1970; nil where there is
@@ -47,7 +41,7 @@ extension KafkaAdmin {
         let operation = "read the positions of the group \(group)"
         let core = try core(for: operation)
         let list = PartitionList(partitions)
-        var query: OpaquePointer? = rd_kafka_ListConsumerGroupOffsets_new(group, list.pointer)
+        var query: OpaquePointer? = list.withPointer { rd_kafka_ListConsumerGroupOffsets_new(group, $0) }
         defer { rd_kafka_ListConsumerGroupOffsets_destroy(query) }
         let request = AdminRequest(
             RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, core, operation: operation, timeout: timeout)

@@ -9,7 +9,7 @@ internal import CRdkafka
 /// `@unchecked Sendable`: the messages are never changed.
 package final class ConsumedRecords: @unchecked Sendable {
     private let messages: [UnsafeMutablePointer<rd_kafka_message_t>?]
-    private let handle: ClientHandle
+    private let handle: ClientHandle?
     package let events: [ConsumerEvent]
 
     init(
@@ -17,7 +17,7 @@ package final class ConsumedRecords: @unchecked Sendable {
     ) {
         self.messages = messages
         self.events = events
-        self.handle = handle
+        self.handle = messages.isEmpty ? nil : handle
     }
 
     deinit {

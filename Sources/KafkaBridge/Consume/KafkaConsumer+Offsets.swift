@@ -10,17 +10,22 @@ extension KafkaConsumer {
         let operation = "commit to \(try groupName(for: "commit"))"
         let handle = try openHandle(for: operation)
         let completion = CommitCompletion()
+        let context = CallbackContext.retain(completion)
         let list = PartitionList(positions)
-        let result = rd_kafka_commit_queue(
-            handle.core.client, list.pointer, handle.core.completions,
-            { _, code, offsets, context in
-                guard let context else { return }
-                let entries = offsets.map { PartitionList.entries(of: UnsafePointer($0)) } ?? []
-                let failed = entries.first { $0.error != RD_KAFKA_RESP_ERR_NO_ERROR }?.error
-                let outcome = code == RD_KAFKA_RESP_ERR_NO_ERROR ? failed ?? code : code
-                CallbackContext.take(context, as: CommitCompletion.self).result.resolve(outcome)
-            }, CallbackContext.retain(completion))
+        let result = list.withPointer { offsets in
+            rd_kafka_commit_queue(
+                handle.core.client, offsets, handle.core.completions,
+                { _, code, offsets, context in
+                    guard let context else { return }
+                    let entries = offsets.map { PartitionList.entries(of: UnsafePointer($0)) } ?? []
+                    let failed = entries.first { $0.error != RD_KAFKA_RESP_ERR_NO_ERROR }?.error
+                    let outcome = code == RD_KAFKA_RESP_ERR_NO_ERROR ? failed ?? code : code
+                    CallbackContext.take(context, as: CommitCompletion.self).result.resolve(outcome)
+                }, context)
+        }
         guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            // Refused at once: nobody calls back.
+            CallbackContext.release(context, as: CommitCompletion.self)
             throw handle.core.error(result, operation: operation)
         }
         let outcome = await completion.result.value
@@ -36,7 +41,7 @@ extension KafkaConsumer {
         let operation = "read the positions of \(try groupName(for: "read committed positions"))"
         let core = try openHandle(for: operation).core
         let list = PartitionList(partitions)
-        let result = rd_kafka_committed(core.client, list.pointer, timeout.milliseconds)
+        let result = list.withPointer { rd_kafka_committed(core.client, $0, timeout.milliseconds) }
         guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw core.error(result, operation: operation) }
         return try list.positions(operation)
     }
@@ -45,28 +50,37 @@ extension KafkaConsumer {
     package func position(_ partitions: [TopicPartition]) throws(KafkaError) -> [TopicPartition: Int64?] {
         let core = try openHandle(for: "read positions").core
         let list = PartitionList(partitions)
-        let result = rd_kafka_position(core.client, list.pointer)
+        let result = list.withPointer { rd_kafka_position(core.client, $0) }
         guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
             throw core.error(result, operation: "read positions")
         }
         return try list.positions("read positions")
     }
 
-    /// Stops giving records of these partitions; their group membership stays as long as polls go on.
-    package func pause(_ partitions: [TopicPartition]) throws(KafkaError) {
-        let core = try openHandle(for: "pause").core
-        let list = PartitionList(partitions)
-        let result = rd_kafka_pause_partitions(core.client, list.pointer)
-        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw core.error(result, operation: "pause") }
-        _ = try list.positions("pause")
+    /// Where a partition begins and ends for this consumer: with `readCommitted` the end is before any open
+    /// transaction. Reading up to an end known beforehand is quicker than waiting for
+    /// ``ConsumerEvent/endReached``.
+    package func watermarks(
+        of partition: TopicPartition, timeout: Duration = .seconds(10)
+    ) throws(KafkaError) -> Watermarks {
+        try openHandle(for: "read the offsets of \(partition)").core.watermarks(
+            of: partition, timeout: timeout)
     }
 
+    /// Stops giving records of these partitions; their group membership stays as long as polls go on.
+    package func pause(_ partitions: [TopicPartition]) throws(KafkaError) {
+        try openHandle(for: "pause").core.pause(partitions)
+        pausedByCaller.formUnion(partitions)
+    }
+
+    /// Goes on where the last poll's records of these partitions ended.
     package func resume(_ partitions: [TopicPartition]) throws(KafkaError) {
         let core = try openHandle(for: "resume").core
-        let list = PartitionList(partitions)
-        let result = rd_kafka_resume_partitions(core.client, list.pointer)
-        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw core.error(result, operation: "resume") }
-        _ = try list.positions("resume")
+        let paused = pausedByCaller.intersection(partitions)
+        var positions: [TopicPartition: Int64?] = Dictionary(uniqueKeysWithValues: paused.map { ($0, nil) })
+        positions.merge(try position(Array(paused))) { $1 }
+        pausedByCaller.subtract(partitions)
+        try core.resume(positions)
     }
 }
 
@@ -78,7 +92,7 @@ extension PartitionList {
     /// The offsets librdkafka filled in; logical ones (no offset) are nil. Throws the first partition's
     /// error.
     borrowing func positions(_ operation: String) throws(KafkaError) -> [TopicPartition: Int64?] {
-        try Self.positions(of: UnsafePointer(pointer), operation)
+        try withPointer { list throws(KafkaError) in try Self.positions(of: UnsafePointer(list), operation) }
     }
 
     static func positions(

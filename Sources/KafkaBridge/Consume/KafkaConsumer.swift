@@ -15,6 +15,11 @@ package actor KafkaConsumer {
     /// Told to the caller by the last poll, carried out by the next one.
     private var announced: [KafkaRebalance] = []
     private var startPositions: [TopicPartition: KafkaPosition] = [:]
+    private var assigned: Set<TopicPartition> = []
+    var pausedByCaller: Set<TopicPartition> = []
+    private var brake: IdleBrake
+    /// Fetching stands still until then.
+    private var restsUntil: DispatchTime?
 
     /// Starts the client; it connects by itself in the background.
     package init(
@@ -23,6 +28,7 @@ package actor KafkaConsumer {
     ) throws(KafkaError) {
         executor = QueueExecutor(label: "kafka-consumer")
         group = configuration.group
+        brake = IdleBrake(fetchWaitMax: configuration.fetchWaitMax)
         let core = try ClientCore(
             RD_KAFKA_CONSUMER, settings: configuration.settings(connection), overrides: connection.overrides,
             label: "kafka-consumer-end", observe: observe)
@@ -31,7 +37,8 @@ package actor KafkaConsumer {
 
     /// Reads exactly these partitions from now on; records fetched for an earlier assignment are forgotten.
     ///
-    /// - Parameter timeout: how long to look up positions given as a time.
+    /// - Parameter timeout: how long to look up each partition's beginning, end or time.
+    /// - Throws: `unknownTopic`; `timedOut` when no broker answers.
     package func assign(
         _ positions: [TopicPartition: KafkaPosition], timeout: Duration = .seconds(10)
     ) throws(KafkaError) {
@@ -41,10 +48,20 @@ package actor KafkaConsumer {
                 .invalidState, operation: "assign partitions", detail: "the consumer is in a group")
         }
         let list = PartitionList(try rawOffsets(positions, core, timeout))
-        let result = rd_kafka_assign(core.client, positions.isEmpty ? nil : list.pointer)
+        let result = list.withPointer { rd_kafka_assign(core.client, positions.isEmpty ? nil : $0) }
         guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
             throw core.error(result, operation: "assign partitions")
         }
+        pausedByCaller = []
+        assignmentChanged([])
+        assignmentChanged(Set(positions.keys))
+    }
+
+    private func assignmentChanged(_ partitions: Set<TopicPartition>) {
+        assigned = partitions
+        pausedByCaller.formIntersection(partitions)
+        restsUntil = nil
+        brake.assignmentChanged(partitions, at: .now)
     }
 
     /// Joins the group; its partitions come with the polls as ``ConsumerEvent/rebalanced(_:)``.
@@ -54,7 +71,7 @@ package actor KafkaConsumer {
             throw KafkaError(.invalidState, operation: "subscribe", detail: "no group is configured")
         }
         let list = PartitionList(topics.map { TopicPartition($0, RD_KAFKA_PARTITION_UA) })
-        let result = rd_kafka_subscribe(core.client, list.pointer)
+        let result = list.withPointer { rd_kafka_subscribe(core.client, $0) }
         guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw core.error(result, operation: "subscribe") }
         isSubscribed = true
     }
@@ -78,14 +95,29 @@ package actor KafkaConsumer {
         var isLastLook = false
         while true {
             let handle = try openHandle(for: "poll")
+            if let end = restsUntil, end <= .now() { try endRest(handle.core) }
             let records = take(recordsMax, handle)
             if isLastLook || !records.isEmpty || !records.events.isEmpty { return records }
-            switch await handle.core.activity.wait(until: deadline) {
+            try beginRestIfIdle(handle.core)
+            switch await handle.core.activity.wait(until: min(deadline, restsUntil ?? deadline)) {
             case .signalled: continue
-            case .timedOut: isLastLook = true
+            case .timedOut: isLastLook = deadline <= .now()
             case .cancelled: throw KafkaError(RD_KAFKA_RESP_ERR__INTR, operation: "poll", detail: "cancelled")
             }
         }
+    }
+
+    private func beginRestIfIdle(_ core: ClientCore) throws(KafkaError) {
+        guard restsUntil == nil, let rest = brake.rest(at: .now) else { return }
+        try core.pause(assigned.subtracting(pausedByCaller))
+        restsUntil = .now() + .milliseconds(Int(rest.milliseconds))
+    }
+
+    private func endRest(_ core: ClientCore) throws(KafkaError) {
+        restsUntil = nil
+        brake.fetchingStarted(at: .now)
+        let partitions = assigned.subtracting(pausedByCaller)
+        try core.resume(brake.ends.filter { partitions.contains($0.key) })
     }
 
     /// Overrides where partitions of the announced assignment begin, e.g. at positions kept with the sink's
@@ -96,8 +128,8 @@ package actor KafkaConsumer {
 
     /// Leaves the group (a member with an instance id keeps its place) and ends the client.
     ///
-    /// Waits for the end at most `timeout`: records still held elsewhere keep the client alive in the
-    /// background.
+    /// Waits at most `timeout` for the end, and not at all while records are still held: the client then ends
+    /// in the background when they are gone.
     package func close(timeout: Duration = .seconds(10)) async {
         guard let core = handle?.core else { return }
         if isSubscribed {
@@ -105,10 +137,11 @@ package actor KafkaConsumer {
             // Serves the last revocation itself and returns when the group was left or could not be reached.
             rd_kafka_consumer_close(core.client)
         }
-        let destroyed = core.ended
+        let isHeldByUsAlone = isKnownUniquelyReferenced(&handle)
         handle = nil
         core.activity.fire()
-        await destroyed.wait(until: .now() + .milliseconds(Int(timeout.milliseconds)))
+        guard isHeldByUsAlone else { return }
+        await core.ended.wait(until: .now() + .milliseconds(Int(timeout.milliseconds)))
     }
 
     func openHandle(for operation: String) throws(KafkaError) -> ClientHandle {
@@ -133,11 +166,16 @@ package actor KafkaConsumer {
                 0, rd_kafka_consume_batch_queue(handle.core.events, 0, buffer.baseAddress, recordsMax))
         }
         let records = crdk_partition_messages(&messages, messages.count)
+        noteRecords(messages[..<records])
         var events: [ConsumerEvent] = []
         for message in messages[records...] {
             guard let message else { continue }
-            events.append(ConsumerEvent(message.pointee, core: handle.core))
+            let event = ConsumerEvent(message.pointee, core: handle.core)
             rd_kafka_message_destroy(message)
+            if case .endReached(let partition, let offset) = event {
+                guard brake.endCame(partition, offset: offset) else { continue }
+            }
+            events.append(event)
         }
         messages.removeSubrange(records...)
         for rebalance in handle.core.rebalances.take() {
@@ -146,6 +184,17 @@ package actor KafkaConsumer {
             handle.core.observe(.rebalanced(rebalance))
         }
         return ConsumedRecords(messages, events: events, handle: handle)
+    }
+
+    private func noteRecords(_ messages: ArraySlice<UnsafeMutablePointer<rd_kafka_message_t>?>) {
+        var last: (topic: OpaquePointer?, partition: Int32) = (nil, -1)
+        for message in messages {
+            guard let message = message?.pointee, let topic = message.rkt else { continue }
+            if topic == last.topic, message.partition == last.partition { continue }
+            last = (topic, message.partition)
+            let partition = TopicPartition(String(cString: rd_kafka_topic_name(topic)), message.partition)
+            brake.recordsCame(from: partition, at: .now)
+        }
     }
 
     private func carryOutRebalances() throws(KafkaError) {
@@ -159,31 +208,40 @@ package actor KafkaConsumer {
                 let list = PartitionList(try rawOffsets(positions, core, .seconds(10)))
                 try RebalanceAct.assign(list, core)
                 for partition in partitions { startPositions[partition] = nil }
+                assignmentChanged(assigned.union(partitions))
             case .revoked(let partitions), .lost(let partitions):
                 try RebalanceAct.unassign(PartitionList(partitions), core)
+                assignmentChanged(assigned.subtracting(partitions))
             }
             announced.removeFirst()
         }
     }
 
-    /// librdkafka's form of positions; times are looked up at the broker.
-    func rawOffsets(
+    /// librdkafka's form of positions: offsets, looked up where they have to be.
+    ///
+    /// librdkafka's own look-up of a beginning or end waits half a second when the leader is not known yet;
+    /// ours goes on as soon as it is.
+    private func rawOffsets(
         _ positions: [TopicPartition: KafkaPosition], _ core: ClientCore, _ timeout: Duration
     ) throws(KafkaError) -> [TopicPartition: Int64] {
         var offsets: [TopicPartition: Int64] = [:]
         var times: [TopicPartition: Int64] = [:]
         for (partition, position) in positions {
             switch position {
-            case .beginning: offsets[partition] = Int64(RD_KAFKA_OFFSET_BEGINNING)
-            case .end: offsets[partition] = Int64(RD_KAFKA_OFFSET_END)
+            case .beginning: offsets[partition] = try core.watermarks(of: partition, timeout: timeout).low
+            case .end: offsets[partition] = try core.watermarks(of: partition, timeout: timeout).high
             case .offset(let offset): offsets[partition] = offset
             case .committed: offsets[partition] = Int64(RD_KAFKA_OFFSET_STORED)
             case .time(let milliseconds): times[partition] = milliseconds
             }
         }
         guard !times.isEmpty else { return offsets }
-        let found = try core.offsets(forTimes: times, timeout: timeout)
-        return offsets.merging(found.mapValues { $0 ?? Int64(RD_KAFKA_OFFSET_END) }) { _, new in new }
+        for (partition, offset) in try core.offsets(forTimes: times, timeout: timeout) {
+            // After the last record: the end.
+            let end = offset == nil ? try core.watermarks(of: partition, timeout: timeout).high : nil
+            offsets[partition] = offset ?? end
+        }
+        return offsets
     }
 }
 

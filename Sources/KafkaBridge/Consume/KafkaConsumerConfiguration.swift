@@ -13,8 +13,9 @@ package struct KafkaConsumerConfiguration: Sendable {
     package var prefetchBytesMax = 16 << 20
     /// Bytes of one partition in one answer; a larger record still comes.
     package var fetchPartitionBytesMax = 1 << 20
-    /// How long the broker holds back an answer when there is nothing to read.
-    package var fetchWaitMax: Duration = .milliseconds(500)
+    /// How long the broker holds back an answer when there is nothing to read; an end is told after this
+    /// wait.
+    package var fetchWaitMax: Duration = .milliseconds(100)
     /// A group member that is silent this long loses its partitions.
     package var sessionTimeout: Duration = .seconds(45)
     /// A group member that does not poll this long loses its partitions.

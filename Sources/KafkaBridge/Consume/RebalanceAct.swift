@@ -5,10 +5,10 @@ internal import CRdkafka
 enum RebalanceAct {
     static func assign(_ list: borrowing PartitionList, _ core: ClientCore) throws(KafkaError) {
         if isCooperative(core) {
-            let error = rd_kafka_incremental_assign(core.client, list.pointer)
+            let error = list.withPointer { rd_kafka_incremental_assign(core.client, $0) }
             if let error = KafkaError(taking: error, operation: "take partitions") { throw error }
         } else {
-            let result = rd_kafka_assign(core.client, list.pointer)
+            let result = list.withPointer { rd_kafka_assign(core.client, $0) }
             guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
                 throw core.error(result, operation: "take partitions")
             }
@@ -17,7 +17,7 @@ enum RebalanceAct {
 
     static func unassign(_ list: borrowing PartitionList, _ core: ClientCore) throws(KafkaError) {
         if isCooperative(core) {
-            let error = rd_kafka_incremental_unassign(core.client, list.pointer)
+            let error = list.withPointer { rd_kafka_incremental_unassign(core.client, $0) }
             if let error = KafkaError(taking: error, operation: "give partitions up") { throw error }
         } else {
             let result = rd_kafka_assign(core.client, nil)

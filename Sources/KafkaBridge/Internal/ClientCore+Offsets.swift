@@ -7,10 +7,44 @@ extension ClientCore {
         forTimes times: [TopicPartition: Int64], timeout: Duration
     ) throws(KafkaError) -> [TopicPartition: Int64?] {
         let list = PartitionList(times)
-        let result = rd_kafka_offsets_for_times(client, list.pointer, timeout.milliseconds)
+        let result = list.withPointer { rd_kafka_offsets_for_times(client, $0, timeout.milliseconds) }
         guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
             throw error(result, operation: "look up offsets by time")
         }
         return try list.positions("look up offsets by time")
+    }
+
+    func watermarks(of partition: TopicPartition, timeout: Duration) throws(KafkaError) -> Watermarks {
+        var low: Int64 = 0
+        var high: Int64 = 0
+        let result = rd_kafka_query_watermark_offsets(
+            client, partition.topic, partition.partition, &low, &high, timeout.milliseconds)
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw error(result, operation: "read the offsets of \(partition)")
+        }
+        return Watermarks(low: low, high: high)
+    }
+
+    func pause(_ partitions: some Collection<TopicPartition>) throws(KafkaError) {
+        guard !partitions.isEmpty else { return }
+        let list = PartitionList(partitions)
+        let result = list.withPointer { rd_kafka_pause_partitions(client, $0) }
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw error(result, operation: "pause") }
+        _ = try list.positions("pause")
+    }
+
+    /// Fetches these partitions again, from an offset or (nil) from where they were paused.
+    func resume(_ partitions: [TopicPartition: Int64?]) throws(KafkaError) {
+        guard !partitions.isEmpty else { return }
+        let list = PartitionList(partitions.keys)
+        let result = list.withPointer { rd_kafka_resume_partitions(client, $0) }
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw error(result, operation: "resume") }
+        _ = try list.positions("resume")
+        // Resuming alone leaves librdkafka 2.0's fetching thread asleep for up to a second; a seek wakes it.
+        let known = partitions.compactMapValues { $0 }
+        guard !known.isEmpty else { return }
+        let targets = PartitionList(known)
+        let error = targets.withPointer { rd_kafka_seek_partitions(client, $0, 0) }
+        if let error = KafkaError(taking: error, operation: "resume") { throw error }
     }
 }

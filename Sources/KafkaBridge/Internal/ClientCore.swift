@@ -136,14 +136,14 @@ final class ClientCore: @unchecked Sendable {
         throw KafkaError(rd_kafka_last_error(), operation: "open the topic \(topic)")
     }
 
-    /// The underlying reason of a fatal error, which librdkafka reports as `_FATAL`.
+    /// The error with its cause: a fatal error is reported as `_FATAL`, and the records it takes along as
+    /// purged.
     func error(_ raw: rd_kafka_resp_err_t, operation: String, detail: String? = nil) -> KafkaError {
-        guard raw == RD_KAFKA_RESP_ERR__FATAL else {
-            return KafkaError(raw, operation: operation, detail: detail)
-        }
+        let plain = KafkaError(raw, operation: operation, detail: detail)
+        guard raw == RD_KAFKA_RESP_ERR__FATAL || plain.code == .withdrawn else { return plain }
         var reason = [CChar](repeating: 0, count: 512)
         let cause = rd_kafka_fatal_error(client, &reason, reason.count)
-        guard cause != RD_KAFKA_RESP_ERR_NO_ERROR else { return KafkaError(raw, operation: operation) }
+        guard cause != RD_KAFKA_RESP_ERR_NO_ERROR else { return plain }
         var error = KafkaError(cause, operation: operation, detail: String(cStringBuffer: reason))
         error.isFatal = true
         error.isRetriable = false

@@ -2,7 +2,7 @@ internal import CRdkafka
 
 /// librdkafka's list of partitions with an offset each; freed with its owner.
 struct PartitionList: ~Copyable {
-    let pointer: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>
+    private let pointer: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>
 
     init(capacity: Int = 1) {
         guard let list = rd_kafka_topic_partition_list_new(Int32(capacity)) else {
@@ -21,13 +21,17 @@ struct PartitionList: ~Copyable {
         for (partition, offset) in offsets { add(partition, offset: offset) }
     }
 
-    /// Takes over a list that librdkafka made for us.
-    init(taking list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) { pointer = list }
-
     deinit { rd_kafka_topic_partition_list_destroy(pointer) }
 
+    /// Lends the list to C; it lives at least as long as `body` runs.
+    borrowing func withPointer<Result, Failure: Error>(
+        _ body: (UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(pointer)
+    }
+
     borrowing func add(_ partition: TopicPartition, offset: Int64) {
-        crdk_list_add(pointer, partition.topic, partition.partition, offset)
+        withPointer { crdk_list_add($0, partition.topic, partition.partition, offset) }
     }
 
     struct Entry {
@@ -36,7 +40,7 @@ struct PartitionList: ~Copyable {
         var error: rd_kafka_resp_err_t
     }
 
-    var entries: [Entry] { Self.entries(of: UnsafePointer(pointer)) }
+    var entries: [Entry] { withPointer { Self.entries(of: UnsafePointer($0)) } }
 
     static func entries(of list: UnsafePointer<rd_kafka_topic_partition_list_t>) -> [Entry] {
         (0..<Int(list.pointee.cnt)).map { index in

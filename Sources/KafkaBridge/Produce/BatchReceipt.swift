@@ -17,6 +17,13 @@ package struct BatchAcknowledgement: Sendable, Equatable {
     package var partition: Int32?
     package var firstOffset: Int64
     package var lastOffset: Int64
+
+    package init(count: Int, partition: Int32?, firstOffset: Int64, lastOffset: Int64) {
+        self.count = count
+        self.partition = partition
+        self.firstOffset = firstOffset
+        self.lastOffset = lastOffset
+    }
 }
 
 /// Holds a batch's memory and its receipt while librdkafka works on the batch.

@@ -1,0 +1,57 @@
+/// Decides when a consumer that has read everything rests, on a broker that answers an empty fetch at once.
+///
+/// Kafka holds such an answer back for `fetch.wait.max.ms`. A small broker that does not makes librdkafka ask
+/// thousands of times a second. It shows: the end is reported again long before the wait is over. Then the
+/// consumer stops fetching for a moment, longer each time, until records come.
+struct IdleBrake {
+    /// An end told sooner than this after the last start of fetching was not held back.
+    private let heldBackAtLeast: Duration
+    private static let restMin = Duration.milliseconds(5)
+    private static let restMax = Duration.milliseconds(40)
+
+    private var assigned: Set<TopicPartition> = []
+    /// Partitions whose end was not seen since fetching started.
+    private var reading: Set<TopicPartition> = []
+    private var fetchingSince = ContinuousClock.now
+    private var nextRest = Self.restMin
+    /// The ends told to the caller: one end is told once.
+    private(set) var ends: [TopicPartition: Int64] = [:]
+
+    init(fetchWaitMax: Duration) { heldBackAtLeast = fetchWaitMax / 2 }
+
+    mutating func assignmentChanged(_ partitions: Set<TopicPartition>, at now: ContinuousClock.Instant) {
+        ends = ends.filter { partitions.contains($0.key) && assigned.contains($0.key) }
+        assigned = partitions
+        fetchingStarted(at: now)
+    }
+
+    mutating func fetchingStarted(at now: ContinuousClock.Instant) {
+        reading = assigned
+        fetchingSince = now
+    }
+
+    mutating func recordsCame(from partition: TopicPartition, at now: ContinuousClock.Instant) {
+        ends[partition] = nil
+        reading.insert(partition)
+        fetchingSince = now
+        nextRest = Self.restMin
+    }
+
+    /// - Returns: whether this end is new to the caller.
+    mutating func endCame(_ partition: TopicPartition, offset: Int64) -> Bool {
+        reading.remove(partition)
+        defer { ends[partition] = offset }
+        return ends[partition] != offset
+    }
+
+    /// - Returns: how long to rest now; nil to go on.
+    mutating func rest(at now: ContinuousClock.Instant) -> Duration? {
+        guard !assigned.isEmpty, reading.isEmpty else { return nil }
+        guard fetchingSince.duration(to: now) < heldBackAtLeast else {
+            nextRest = Self.restMin
+            return nil
+        }
+        defer { nextRest = min(nextRest * 2, Self.restMax) }
+        return nextRest
+    }
+}
