@@ -70,23 +70,42 @@ struct PostgreSQLDocumentStoreTests {
         }
     }
 
-    @Test func `a claim waits for the batch of the attempt it ends`() async throws {
+    @Test func `a higher attempt that claims in the middle of a batch undoes it`() async throws {
         try await withStore { store, pool, collection in
             let start = try await store.claim(Self.stream, attempt: 1)
-            let inBatch = AsyncStream.makeStream(of: Void.self)
-            async let claimed = claimOnSignal(inBatch.stream, store)
-            _ = try await store.write(
-                documents(0..<10, broken: [3]), to: collection, mode: .insertOrIgnore,
-                advance: advance(start, by: 10)
-            ) { _ in
-                inBatch.continuation.yield()
-                inBatch.continuation.finish()
-                try await waitForLockWait(pool)
+            let error = await #expect(throws: StoreError.self) {
+                try await store.write(
+                    documents(0..<10, broken: [3]), to: collection, mode: .insertOrIgnore,
+                    advance: advance(start, by: 10)
+                ) { _ in
+                    let claimed = try await store.claim(Self.stream, attempt: 2)
+                    #expect(claimed == StreamProgress(attempt: 2))
+                }
             }
-            let progress = try await claimed
-            #expect(progress?.attempt == 2)
-            #expect(progress?.recordsWritten == 9)
-            #expect(progress?.deadLetters == 1)
+            #expect(error?.code == .superseded)
+            #expect(try await rows(pool) == 0)
+            let progress = try await store.claim(Self.stream, attempt: 2)
+            #expect(progress == StreamProgress(attempt: 2))
+        }
+    }
+
+    @Test func `two writers of one attempt cannot both move the stream`() async throws {
+        try await withStore { store, pool, collection in
+            let start = try await store.claim(Self.stream, attempt: 1)
+            let error = await #expect(throws: StoreError.self) {
+                try await store.write(
+                    documents(0..<10, broken: [3]), to: collection, mode: .insertOrIgnore,
+                    advance: advance(start, by: 10)
+                ) { _ in
+                    _ = try await store.write(
+                        documents(20..<25), to: collection, mode: .insertOrIgnore,
+                        advance: advance(start, by: 5)
+                    ) { _ in }
+                }
+            }
+            #expect(error?.code == .conflict)
+            #expect(try await rows(pool) == 5)
+            #expect(try await store.claim(Self.stream, attempt: 1).nextOffset == 5)
         }
     }
 
@@ -329,25 +348,6 @@ private func rows(_ pool: PostgresPool) async throws -> Int {
 private func value(of key: String, _ pool: PostgresPool) async throws -> String {
     try await pool.execute("SELECT document->>'value' FROM documents.candles WHERE _key = \(key)")[0][
         0, as: String.self]
-}
-
-private func claimOnSignal(
-    _ signal: AsyncStream<Void>, _ store: PostgreSQLDocumentStore
-) async throws -> StreamProgress? {
-    for await _ in signal {
-        return try await store.claim(StreamName(topic: "wf-x-data", partition: 3), attempt: 2)
-    }
-    return nil
-}
-
-private func waitForLockWait(_ pool: PostgresPool) async throws {
-    for _ in 0..<1_000 {
-        let waiting = try await pool.execute(
-            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-        if !waiting.isEmpty { return }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-    Issue.record("nobody waited for a lock")
 }
 
 extension DocumentBatch {

@@ -86,7 +86,7 @@ package final class PostgreSQLDocumentStore: DocumentStore {
         let options = PostgresTransactionOptions(attemptsMax: Self.attemptsMax)
         return try await attempt(operation) {
             try await pool.withTransaction(options) { transaction in
-                if let advance { try await lock(advance, operation, transaction) }
+                if let advance { try await check(advance, operation, transaction) }
                 let writer = PostgreSQLBatchWriter(
                     transaction: transaction, batch: batch, collection: collection, mode: mode,
                     expectsNewKeys: expectations.withLock { $0.expectsNewKeys(in: collection) })
@@ -94,7 +94,7 @@ package final class PostgreSQLDocumentStore: DocumentStore {
                 expectations.withLock { $0.wrote(to: collection, hadConflict: stored.hadConflict) }
                 if !stored.refused.isEmpty { try await refused(stored.refused) }
                 var progress: StreamProgress?
-                if let advance { progress = try await move(advance, by: stored, transaction) }
+                if let advance { progress = try await move(advance, by: stored, operation, transaction) }
                 return WriteOutcome(
                     created: stored.created, existing: stored.existing, refused: stored.refused,
                     progress: progress)
@@ -171,15 +171,16 @@ extension PostgreSQLDocumentStore {
         }
     }
 
-    /// Locks the stream's row until the transaction ends, so that a claim of a higher attempt waits for the
-    /// batch, and makes sure that it stands where the writer believes.
-    private func lock(
+    /// Makes sure that the stream stands where the writer believes.
+    ///
+    /// Takes no lock: a claim never waits for a batch, and ``move(_:by:_:_:)`` decides in the end.
+    private func check(
         _ advance: StreamAdvance, _ operation: String, _ transaction: PostgresConnection
     ) async throws {
         let rows = try await transaction.execute(
             """
             SELECT attempt, next_offset, last_sequence, records_written, duplicates, dead_letters
-            FROM document_store.streams WHERE stream = \(advance.stream.rawValue) FOR UPDATE
+            FROM document_store.streams WHERE stream = \(advance.stream.rawValue)
             """)
         guard let row = rows.first else {
             throw StoreError(.conflict, operation: operation, detail: "the stream was never claimed")
@@ -196,22 +197,32 @@ extension PostgreSQLDocumentStore {
         }
     }
 
+    /// Moves the stream by compare-and-set. From here to the commit a claim waits.
     private func move(
-        _ advance: StreamAdvance, by stored: PostgreSQLBatchWriter.Stored, _ transaction: PostgresConnection
+        _ advance: StreamAdvance, by stored: PostgreSQLBatchWriter.Stored, _ operation: String,
+        _ transaction: PostgresConnection
     ) async throws -> StreamProgress {
-        var next = advance.from
+        let from = advance.from
+        var next = from
         next.nextOffset = advance.nextOffset
         next.lastSequence = advance.lastSequence
         next.recordsWritten += Int64(stored.created)
         next.duplicates += Int64(stored.existing)
         next.deadLetters += advance.deadLetters + Int64(stored.refused.count)
-        try await transaction.execute(
+        let moved = try await transaction.execute(
             """
             UPDATE document_store.streams SET next_offset = \(next.nextOffset),
                 last_sequence = \(next.lastSequence), records_written = \(next.recordsWritten),
                 duplicates = \(next.duplicates), dead_letters = \(next.deadLetters), updated_at = now()
-            WHERE stream = \(advance.stream.rawValue)
+            WHERE stream = \(advance.stream.rawValue) AND attempt = \(from.attempt)
+                AND next_offset = \(from.nextOffset) AND last_sequence = \(from.lastSequence)
+                AND records_written = \(from.recordsWritten) AND duplicates = \(from.duplicates)
+                AND dead_letters = \(from.deadLetters)
             """)
+        guard moved.affectedRows == 1 else {
+            try await check(advance, operation, transaction)
+            throw StoreError(.conflict, operation: operation, detail: "the stream moved meanwhile")
+        }
         return next
     }
 
