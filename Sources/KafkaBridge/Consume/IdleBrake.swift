@@ -8,12 +8,16 @@ struct IdleBrake {
     private let heldBackAtLeast: Duration
     private static let restMin = Duration.milliseconds(5)
     private static let restMax = Duration.milliseconds(40)
+    /// A late end may also come from a slow connection or a caller that did not poll, so an idle consumer
+    /// is tried again after this long.
+    private static let probeEvery = Duration.seconds(1)
 
     private var assigned: Set<TopicPartition> = []
     /// Partitions whose end was not seen since fetching started.
     private var reading: Set<TopicPartition> = []
     private var fetchingSince = ContinuousClock.now
     private var nextRest = Self.restMin
+    private var nextProbe: ContinuousClock.Instant?
     /// The ends told to the caller: one end is told once.
     private(set) var ends: [TopicPartition: Int64] = [:]
 
@@ -35,6 +39,7 @@ struct IdleBrake {
         reading.insert(partition)
         fetchingSince = now
         nextRest = Self.restMin
+        nextProbe = nil
     }
 
     /// - Returns: whether this end is new to the caller.
@@ -47,11 +52,18 @@ struct IdleBrake {
     /// - Returns: how long to rest now; nil to go on.
     mutating func rest(at now: ContinuousClock.Instant) -> Duration? {
         guard !assigned.isEmpty, reading.isEmpty else { return nil }
-        guard fetchingSince.duration(to: now) < heldBackAtLeast else {
-            nextRest = Self.restMin
+        if fetchingSince.duration(to: now) < heldBackAtLeast {
+            nextProbe = nil
+            defer { nextRest = min(nextRest * 2, Self.restMax) }
+            return nextRest
+        }
+        guard let nextProbe else {
+            nextProbe = now + Self.probeEvery
             return nil
         }
-        defer { nextRest = min(nextRest * 2, Self.restMax) }
-        return nextRest
+        guard nextProbe <= now else { return nil }
+        self.nextProbe = nil
+        nextRest = Self.restMin * 2
+        return Self.restMin
     }
 }
