@@ -1,5 +1,5 @@
-package import KafkaBridge
-package import ServiceRuntime
+import KafkaBridge
+import ServiceRuntime
 
 /// What `streamforge up` reads from the environment: systems that are there already.
 package enum StackSettings {
