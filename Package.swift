@@ -61,7 +61,11 @@ let package = Package(
             "streamforge-worker",
             ["WorkerKit", "LoaderAPICandles", "ArangoConnector", "ServiceRuntime", argumentParser]),
         program(
-            "streamforge", ["LocalStack", "ReplayExchange", "ServiceRuntime", argumentParser]),
+            "streamforge",
+            [
+                "LocalStack", "ReplayExchange", "Workflow", "MarketData", "HTTPBridge", "ServiceRuntime",
+                argumentParser, logging,
+            ]),
 
         // Measurements, run by hand.
         program(
@@ -87,7 +91,7 @@ let package = Package(
             ["WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "DocumentStores"]),
 
         // One machine: the local stack and the replay exchange.
-        module("LocalStack", ["ServiceRuntime", "KafkaBridge", "PostgresBridge", "HTTPBridge"]),
+        module("LocalStack", ["ServiceRuntime", "KafkaBridge", "PostgresBridge", "HTTPBridge", lifecycle]),
         module(
             "ReplayExchange", exclude: ["CZlib"], ["MarketData", "CZlib", hummingbird, logging, lifecycle]),
         .systemLibrary(

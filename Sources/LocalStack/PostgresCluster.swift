@@ -1,6 +1,6 @@
-internal import Foundation
-package import PostgresBridge
-package import ServiceRuntime
+import Foundation
+import PostgresBridge
+import ServiceRuntime
 
 /// A private PostgreSQL server: own data folder, own port on 127.0.0.1, own password.
 ///

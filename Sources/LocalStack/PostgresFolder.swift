@@ -1,6 +1,6 @@
-internal import Foundation
-internal import Glibc
-internal import ServiceRuntime
+import Foundation
+import Glibc
+import ServiceRuntime
 
 /// PostgreSQL's server programs.
 struct PostgresPrograms: Sendable {
