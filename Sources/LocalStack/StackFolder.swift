@@ -31,7 +31,9 @@ final class StackFolder: Sendable {
             throw Self.error(path, "cannot be made: \(error.localizedDescription)")
         }
         lock = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard lock >= 0 else { throw Self.error(path, "cannot be locked: \(String(cString: strerror(errno)))") }
+        guard lock >= 0 else {
+            throw Self.error(path, "cannot be locked: \(String(cString: strerror(errno)))")
+        }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             let owner = (try? String(contentsOfFile: "\(path)/lock", encoding: .utf8)) ?? ""
             close(lock)
@@ -61,7 +63,9 @@ final class StackFolder: Sendable {
         let text = variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)\n" }.joined()
         unlink(addresses)
         let file = open(addresses, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw Self.error(path, "cannot be written: \(String(cString: strerror(errno)))") }
+        guard file >= 0 else {
+            throw Self.error(path, "cannot be written: \(String(cString: strerror(errno)))")
+        }
         defer { close(file) }
         guard write(file, text, text.utf8.count) == text.utf8.count else {
             throw Self.error(path, "cannot be written: the disk is full")

@@ -75,7 +75,8 @@ struct HTTPPart: Sendable {
                     await client.close()
                     return
                 }
-                problem = "it answers \(answer.status) \(String(decoding: answer.body.prefix(200), as: UTF8.self))"
+                problem =
+                    "it answers \(answer.status) \(String(decoding: answer.body.prefix(200), as: UTF8.self))"
             } catch {
                 if error.code == .cancelled { throw CancellationError() }
             }

@@ -73,7 +73,8 @@ struct StackStarter: Sendable {
                 guard ContinuousClock.now < deadline else {
                     throw StackError(
                         "PostgreSQL",
-                        "no answer from \(url): \(error.message). Is POSTGRES_URL right and the server running?")
+                        "no answer from \(url): \(error.message). Is POSTGRES_URL right and the server running?"
+                    )
                 }
             }
             try await Task.sleep(for: .milliseconds(200))
