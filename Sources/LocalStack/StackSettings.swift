@@ -35,18 +35,7 @@ package enum StackSettings {
     static func externalKafka(_ values: SettingValues) throws(SettingsError) -> KafkaConnection? {
         guard let servers = values[bootstrapServers] else { return nil }
         try KafkaSettings.check(values)
-        let mechanism = KafkaConnection.Mechanism(rawValue: values[KafkaSettings.saslMechanism].rawValue)
-        let credentials = KafkaConnection.Credentials(
-            user: values[KafkaSettings.user] ?? "", password: values[KafkaSettings.password] ?? "",
-            mechanism: mechanism ?? .scramSHA512)
-        let caFile = values[KafkaSettings.certificateAuthorityPath]
-        let security: KafkaConnection.Security =
-            switch KafkaSettings.protocolInForce(values) {
-            case .plaintext: .plaintext
-            case .ssl: .ssl(caFile: caFile)
-            case .saslPlaintext: .saslPlaintext(credentials)
-            case .saslSSL: .saslSSL(credentials, caFile: caFile)
-            }
-        return KafkaConnection(servers, security: security, clientID: "streamforge-up")
+        return KafkaConnection(
+            servers, security: KafkaConnection.Security(values), clientID: "streamforge-up")
     }
 }

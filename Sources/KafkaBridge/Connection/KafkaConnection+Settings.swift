@@ -3,25 +3,31 @@ import ServiceRuntime
 extension KafkaConnection {
     /// The connection the settings of ``KafkaSettings/group`` describe.
     ///
-    /// - Parameters:
-    ///   - password: overrides the one read at the start, for a secret that was rotated since.
+    /// - Parameter password: overrides the one read at the start, for a secret that was rotated since.
     package init(_ values: SettingValues, clientID: String, password: String? = nil) {
-        let mechanism: Mechanism =
+        self.init(
+            values[KafkaSettings.bootstrapServers], security: Security(values, password: password),
+            clientID: clientID)
+    }
+}
+
+extension KafkaConnection.Security {
+    /// How the settings say to speak to the brokers.
+    package init(_ values: SettingValues, password: String? = nil) {
+        let mechanism: KafkaConnection.Mechanism =
             switch values[KafkaSettings.saslMechanism] {
             case .plain: .plain
             case .scramSHA256: .scramSHA256
             case .scramSHA512: .scramSHA512
             }
-        let credentials = Credentials(
+        let credentials = KafkaConnection.Credentials(
             user: values[KafkaSettings.user] ?? "",
             password: password ?? values[KafkaSettings.password] ?? "", mechanism: mechanism)
-        let security: Security =
+        self =
             switch KafkaSettings.protocolInForce(values) {
             case .plaintext: .plaintext
             case .saslPlaintext: .saslPlaintext(credentials)
-            case .saslSSL:
-                .saslSSL(credentials, caFile: values[KafkaSettings.certificateAuthorityPath])
+            case .saslSSL: .saslSSL(credentials, caFile: values[KafkaSettings.certificateAuthorityPath])
             }
-        self.init(values[KafkaSettings.bootstrapServers], security: security, clientID: clientID)
     }
 }
