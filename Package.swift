@@ -132,7 +132,13 @@ let package = Package(
             ["LocalStack", "ServiceRuntime", "KafkaBridge", "PostgresBridge"]),
         tests("MarketDataTests", ["MarketData"]),
         tests("WorkflowTests", ["Workflow", "MarketData"]),
-        tests("ServiceRuntimeTests", ["ServiceRuntime", "ServiceEndpoints"]),
+        tests(
+            "ServiceRuntimeTests",
+            ["ServiceRuntime", "ServiceEndpoints", "HTTPBridge", logging, metrics, lifecycle]),
+        // A program for tests that need a real process of their own.
+        .executableTarget(
+            name: "test-probe", dependencies: ["ServiceRuntime", "WorkerKit", "Workflow"],
+            path: "Tests/Probe", swiftSettings: strict),
         tests("KafkaBridgeTests", ["KafkaBridge"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
         tests("HTTPBridgeTests", ["HTTPBridge", hummingbird]),
