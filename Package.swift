@@ -146,7 +146,9 @@ let package = Package(
             "DocumentStoresTests", resources: [.copy("Fixtures")],
             ["DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", hummingbird]),
         tests("BinanceFeedTests", ["BinanceFeed", "ReplayExchange", "MarketData", "HTTPBridge"]),
-        tests("ReplayExchangeTests", ["ReplayExchange", "MarketData", "HTTPBridge"]),
+        tests(
+            "ReplayExchangeTests", resources: [.copy("Fixtures"), .copy("real_clients.py")],
+            ["ReplayExchange", "MarketData", "HTTPBridge", "ServiceRuntime"]),
         tests("WorkerKitTests", ["WorkerKit", "Workflow", "KafkaBridge", "ServiceRuntime"]),
         tests(
             "LoaderAPICandlesTests",
