@@ -1,6 +1,6 @@
-import Foundation
-import KafkaBridge
-import LocalStack
+internal import Foundation
+package import KafkaBridge
+internal import LocalStack
 
 /// Gives a test the broker of its suite, or starts one for it, and ends it afterwards.
 ///
