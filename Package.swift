@@ -85,7 +85,10 @@ let package = Package(
             ]),
         module(
             "LoaderAPICandles", path: "Sources/Workers/LoaderAPICandles",
-            ["WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "BinanceFeed"]),
+            [
+                "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "BinanceFeed",
+                "HTTPBridge", logging, metrics,
+            ]),
         module(
             "ArangoConnector", path: "Sources/Workers/ArangoConnector",
             ["WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "DocumentStores"]),
@@ -152,7 +155,10 @@ let package = Package(
         tests("WorkerKitTests", ["WorkerKit", "Workflow", "KafkaBridge", "ServiceRuntime"]),
         tests(
             "LoaderAPICandlesTests",
-            ["LoaderAPICandles", "WorkerKit", "Workflow", "MarketData", "ReplayExchange", "KafkaBridge"]),
+            [
+                "LoaderAPICandles", "WorkerKit", "Workflow", "MarketData", "ReplayExchange", "KafkaBridge",
+                "BinanceFeed", "HTTPBridge", "ServiceRuntime",
+            ]),
         tests(
             "ArangoConnectorTests",
             ["ArangoConnector", "WorkerKit", "Workflow", "MarketData", "DocumentStores", "KafkaBridge"]),

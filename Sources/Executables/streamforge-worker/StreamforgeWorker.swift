@@ -1,0 +1,41 @@
+import ArgumentParser
+import LoaderAPICandles
+import ServiceRuntime
+import WorkerKit
+
+/// Runs one attempt of one instance; everything it needs to know comes from the environment.
+@main
+struct StreamforgeWorker: AsyncParsableCommand {
+    static let kinds = [LoaderWorker.kind]
+
+    static let configuration = CommandConfiguration(
+        commandName: "streamforge-worker",
+        abstract: "Runs one attempt of a workflow's step.",
+        discussion: """
+            Kinds:
+            \(kinds.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
+
+            Settings come from the environment; --print-settings shows them. Exit codes: 0 finished, \
+            3 interrupted, 4 superseded, 10 bad setting, 20 another attempt may succeed, 21 it will not.
+            """)
+
+    @Argument(help: "What kind of worker to be.")
+    var kind: String
+
+    @Flag(help: "Print every setting with its value and where it comes from, and end.")
+    var printSettings = false
+
+    func run() async throws {
+        guard let kind = Self.kinds.first(where: { $0.name == kind }) else {
+            let known = Self.kinds.map(\.name).joined(separator: ", ")
+            let line = "There is no worker kind \(kind.debugDescription). Known: \(known)\n"
+            LogOutput.standardError.write(Array(line.utf8))
+            ExitCode.badSetting.exitProcess()
+        }
+        if printSettings {
+            print(WorkerProgram.printedSettings(kind))
+            return
+        }
+        await WorkerProgram.run(kind).exitProcess()
+    }
+}
