@@ -131,10 +131,13 @@ let package = Package(
         tests("ServiceRuntimeTests", ["ServiceRuntime", "ServiceEndpoints"]),
         tests("KafkaBridgeTests", ["KafkaBridge"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
-        tests("HTTPBridgeTests", ["HTTPBridge", hummingbird]),
+        tests("HTTPBridgeTests", ["HTTPBridge", hummingbird, logging]),
         tests(
-            "DocumentStoresTests", resources: [.copy("Fixtures")],
-            ["DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", hummingbird]),
+            "DocumentStoresTests", resources: [.copy("Fixtures"), .copy("python_arango_check.py")],
+            [
+                "DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", "ServiceRuntime",
+                hummingbird, logging,
+            ]),
         tests("BinanceFeedTests", ["BinanceFeed", "ReplayExchange", "MarketData", "HTTPBridge"]),
         tests("ReplayExchangeTests", ["ReplayExchange", "MarketData", "HTTPBridge"]),
         tests("WorkerKitTests", ["WorkerKit", "Workflow", "KafkaBridge", "ServiceRuntime"]),
