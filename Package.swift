@@ -144,10 +144,13 @@ let package = Package(
             path: "Tests/Probe", swiftSettings: strict),
         tests("KafkaBridgeTests", ["KafkaBridge"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
-        tests("HTTPBridgeTests", ["HTTPBridge", hummingbird]),
+        tests("HTTPBridgeTests", ["HTTPBridge", hummingbird, logging]),
         tests(
-            "DocumentStoresTests", resources: [.copy("Fixtures")],
-            ["DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", hummingbird]),
+            "DocumentStoresTests", resources: [.copy("Fixtures"), .copy("python_arango_check.py")],
+            [
+                "DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", "ServiceRuntime",
+                hummingbird, logging,
+            ]),
         tests("BinanceFeedTests", ["BinanceFeed", "ReplayExchange", "MarketData", "HTTPBridge"]),
         tests(
             "ReplayExchangeTests", resources: [.copy("Fixtures"), .copy("real_clients.py")],

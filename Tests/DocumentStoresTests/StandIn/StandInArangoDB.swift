@@ -14,6 +14,8 @@ actor StandInArangoDB {
         var rest: [JSON]
         var batchSize: Int
         var count: Int?
+        /// Every batch tells the statistics of the query.
+        var extra: JSON
         /// The batch `POST /_api/cursor/{id}/{n}` may ask for again.
         var lastBatch: (id: Int, reply: StandInReply)?
         var nextBatchID = 2

@@ -18,7 +18,10 @@ extension StandInArangoDB {
         var found = try find(name, in: request.database)
         switch (request.method, rest.dropFirst().first) {
         case ("GET", nil): return .management(200, found.summary)
-        case ("GET", "properties"): return .management(200, found.properties)
+        case ("GET", "properties"):
+            var reply = StandInReply.management(200, found.properties)
+            reply.headers["location"] = "/_db/\(request.database)/_api/collection/\(name)/properties"
+            return reply
         case ("GET", "count"):
             let count = JSON.int(Int64(found.documents.count))
             return StandInReply(

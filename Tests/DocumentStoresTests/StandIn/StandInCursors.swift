@@ -39,7 +39,8 @@ extension StandInArangoDB {
         if result.values.count > batchSize {
             let id = makeID()
             cursors[id] = Cursor(
-                rest: Array(result.values.dropFirst(batchSize)), batchSize: batchSize, count: count)
+                rest: Array(result.values.dropFirst(batchSize)), batchSize: batchSize, count: count,
+                extra: .object(extra))
             answer["id"] = .string(id)
             answer["nextBatchId"] = "2"
         }
@@ -56,8 +57,7 @@ extension StandInArangoDB {
         let hasMore = !cursor.rest.isEmpty
         var answer: [String: JSON] = [
             "result": .array(values), "hasMore": .bool(hasMore), "cached": false, "error": false, "code": 200,
-            "extra": .object(
-                Self.extra(StandInQuery.Result(values: [], fullCount: 0, filtered: 0, scanned: 0))),
+            "extra": cursor.extra,
             "id": .string(id),
         ]
         if let count = cursor.count { answer["count"] = .int(Int64(count)) }

@@ -48,7 +48,10 @@ extension StandInArangoDB {
             answer["_rev"] = stored["_rev"]
             if request.flag("returnOld") { answer["old"] = .object(stored) }
             save(collection, in: request.database)
-            headers["etag"] = "\"\(stored["_rev"]?.string ?? "")\""
+            headers = [
+                "etag": "\"\(stored["_rev"]?.string ?? "")\"",
+                "location": location(request, collection.name, key),
+            ]
             return StandInReply(isSynced ? 200 : 202, .object(answer), headers: headers)
         }
         guard let body = request.json?.object else {

@@ -43,7 +43,9 @@ struct StandInQuery {
             values = kept
         }
         let filtered = source.count - values.count
-        if take("SORT") {
+        var scanned = usesCollection ? source.count : 0
+        let isSorted = take("SORT")
+        if isSorted {
             let path = next()
             values.sort { languageOrder(attribute(path, of: $0) ?? nil, attribute(path, of: $1) ?? nil) < 0 }
         }
@@ -51,6 +53,8 @@ struct StandInQuery {
         if take("LIMIT") {
             guard let limit = try operand(next(), for: nil).int else { throw syntaxError() }
             values = Array(values.prefix(limit))
+            // Reading stops at the limit when nothing has to be looked at first.
+            if !isSorted, filtered == 0 { scanned = min(scanned, limit) }
         }
         if take("COLLECT") {
             for word in ["WITH", "COUNT", "INTO"] { try expect(word) }
@@ -67,7 +71,7 @@ struct StandInQuery {
         }
         return Result(
             values: results, fullCount: fullCount, filtered: filtered,
-            scanned: usesCollection ? source.count : 0)
+            scanned: scanned)
     }
 
     private var usesCollection = false
