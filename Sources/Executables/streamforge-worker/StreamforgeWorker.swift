@@ -1,4 +1,5 @@
 import ArgumentParser
+import ArangoConnector
 import LoaderAPICandles
 import ServiceRuntime
 import WorkerKit
@@ -6,7 +7,7 @@ import WorkerKit
 /// Runs one attempt of one instance; everything it needs to know comes from the environment.
 @main
 struct StreamforgeWorker: AsyncParsableCommand {
-    static let kinds = [LoaderWorker.kind]
+    static let kinds = [LoaderWorker.kind, ConnectorWorker.kind]
 
     static let configuration = CommandConfiguration(
         commandName: "streamforge-worker",
