@@ -144,7 +144,7 @@ let package = Package(
             path: "Tests/Probe", swiftSettings: strict),
         tests("KafkaBridgeTests", ["KafkaBridge"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
-        tests("HTTPBridgeTests", ["HTTPBridge", hummingbird, logging]),
+        tests("HTTPBridgeTests", ["HTTPBridge", "ServiceRuntime", hummingbird, logging]),
         tests(
             "DocumentStoresTests", resources: [.copy("Fixtures"), .copy("python_arango_check.py")],
             [

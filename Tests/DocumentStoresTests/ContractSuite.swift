@@ -47,9 +47,9 @@ func makeCandle(_ symbol: String, _ interval: String, _ index: Int, close: Strin
     let time = 1_722_470_400_000 + index * 300_000
     let key = "\(symbol)-\(interval)-\(time)"
     let json = """
-        {"_key":"\(key)","symbol":"\(symbol)","interval":"\(interval)","open_time":\(time),"open":"1.00","high":"2.00",\
-        "low":"0.50","close":"\(close)","volume":"10.000","close_time":\(time + 299_999),"quote_volume":"15.0",\
-        "trades":7,"taker_buy_base":"5","taker_buy_quote":"7.50"}
+        {"_key":"\(key)","symbol":"\(symbol)","interval":"\(interval)","open_time":\(time),\
+        "open":"1.00","high":"2.00","low":"0.50","close":"\(close)","volume":"10.000",\
+        "close_time":\(time + 299_999),"quote_volume":"15.0","trades":7,"taker_buy_base":"5","taker_buy_quote":"7.50"}
         """
     return (key, json)
 }

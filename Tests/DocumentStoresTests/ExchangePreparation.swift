@@ -1,8 +1,8 @@
 import HTTPBridge
 import Testing
 
-/// What each example's script had set up before its recorded requests; the documentation shows it as code, the
-/// recording only by its effect.
+/// What each example's script had set up before its recorded requests; the documentation shows it as code,
+/// the recording only by its effect.
 extension ExchangePlayer {
     func prepare(_ example: Example) async throws {
         let name = example.name

@@ -68,7 +68,8 @@ struct HTTPClientTests {
         let server = RawServer { connection in
             let offers = connection.readHead().contains("Accept-Encoding: gzip")
             connection.write(
-                "HTTP/1.1 200 OK\r\nX-Offer: \(offers)\r\nContent-Encoding: gzip\r\nContent-Length: \(packed.count)\r\n\r\n"
+                "HTTP/1.1 200 OK\r\nX-Offer: \(offers)\r\nContent-Encoding: gzip\r\n"
+                    + "Content-Length: \(packed.count)\r\n\r\n"
             )
             connection.write(packed)
         }

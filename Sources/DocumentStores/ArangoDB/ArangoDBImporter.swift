@@ -170,8 +170,8 @@ struct ArangoDBImporter {
         return finalReasons.contains { reason.contains($0) }
     }
 
-    /// Message texts of server 3.12 (its error table, numbers 1210, 1221, 1222, 1226, 1227, 1233, 1620), and of
-    /// the import itself for lines that are no JSON object or no edge.
+    /// Message texts of server 3.12 (its error table, numbers 1210, 1221, 1222, 1226, 1227, 1233, 1620), and
+    /// of the import itself for lines that are no JSON object or no edge.
     private static let finalReasons = [
         "unique constraint violated", "illegal document key", "unexpected document key",
         "missing document key",

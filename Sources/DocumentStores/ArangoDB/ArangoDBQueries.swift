@@ -3,8 +3,8 @@ import Workflow
 
 /// Reads ranges by AQL. Values travel as bind parameters only.
 ///
-/// AQL compares strings by language rules, so a key range alone would let in keys of other symbols; within one
-/// symbol and interval keys differ by digits only, where all rules agree.
+/// AQL compares strings by language rules, so a key range alone would let in keys of other symbols; within
+/// one symbol and interval keys differ by digits only, where all rules agree.
 struct ArangoDBQueries {
     let connection: ArangoDBConnection
     let collection: CollectionName

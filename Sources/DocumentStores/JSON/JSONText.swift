@@ -2,8 +2,8 @@ import Foundation
 
 /// A JSON value as text, taken apart without being turned into numbers and back.
 ///
-/// Members and elements are slices of the same bytes. It is checked only as far as needed to find where values
-/// end: what comes out of a store was valid when it went in.
+/// Members and elements are slices of the same bytes. It is checked only as far as needed to find where
+/// values end: what comes out of a store was valid when it went in.
 struct JSONText {
     let bytes: ArraySlice<UInt8>
 

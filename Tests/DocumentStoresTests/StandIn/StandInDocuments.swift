@@ -28,7 +28,12 @@ extension StandInArangoDB {
     }
 
     private func checkRevision(_ request: StandInRequest, _ stored: [String: JSON]) throws(StandInError) {
-        guard let wanted = request.headers["if-match"], let revision = stored["_rev"]?.string else { return }
+        // With `ignoreRevs=false` the revision in the body counts.
+        let isBodyChecked = ["false", "0"].contains(request.query["ignoreRevs"])
+        let inBody = isBodyChecked ? request.json?["_rev"]?.string : nil
+        guard let wanted = request.headers["if-match"] ?? inBody, let revision = stored["_rev"]?.string else {
+            return
+        }
         guard wanted.replacing("\"", with: "") != revision else { return }
         throw StandInError(
             status: 412, number: 1_200, message: "conflict, _rev values do not match",
