@@ -1,0 +1,93 @@
+import BinanceFeed
+import Foundation
+import HTTPBridge
+import KafkaBridge
+import MarketData
+import Testing
+import Workflow
+
+/// What a reader of committed records finds in a partition.
+struct Records: Sendable {
+    var seqs: [Int64] = []
+    var attempts: [Int64] = []
+    var keys: [String] = []
+    var kafkaKeys: Set<String> = []
+    var traceparents: Set<String?> = []
+    var markers: [EndMarker] = []
+    /// Records after the first end marker.
+    var afterMarker = 0
+    var digest: RangeDigest?
+
+    static func read(_ kafka: KafkaConnection, _ partition: TopicPartition) async throws -> Records {
+        let admin = try KafkaAdmin(kafka)
+        let end = try await admin.watermarks(of: partition, isolation: .readCommitted).high
+        await admin.close()
+        var result = Records()
+        var digester = RangeDigester(shape: .candle)
+        guard end > 0 else {
+            result.digest = digester.finish()
+            return result
+        }
+        let consumer = try KafkaConsumer(kafka)
+        try await consumer.assign([partition: .beginning])
+        var isAtEnd = false
+        while !isAtEnd {
+            let polled = try await consumer.poll(timeout: .seconds(5))
+            for record in polled { try result.add(record, &digester) }
+            for case .endReached(_, let offset) in polled.events where offset >= end { isAtEnd = true }
+        }
+        await consumer.close()
+        result.digest = digester.finish()
+        return result
+    }
+
+    private mutating func add(_ record: ConsumedRecord, _ digester: inout RangeDigester) throws {
+        if !markers.isEmpty { afterMarker += 1 }
+        let value = record.value ?? []
+        kafkaKeys.insert(String(decoding: record.key ?? [], as: UTF8.self))
+        if record.header(RecordHeader.end) != nil {
+            markers.append(try MessageCodec.decode(EndMarker.self, from: value))
+            return
+        }
+        let document = try MessageCodec.decode([String: JSONValue].self, from: value)
+        let texts = RecordShape.candle.fields.map { field -> String? in
+            document[field.name].flatMap { $0.string ?? $0.integer.map(String.init) }
+        }
+        let key = try #require(texts[0])
+        try digester.add(key: key, values: texts)
+        keys.append(key)
+        seqs.append(record.integerHeader(RecordHeader.sequence) ?? -1)
+        attempts.append(record.integerHeader(RecordHeader.attempt) ?? -1)
+        let trace = record.header(RecordHeader.traceparent)
+        traceparents.insert(trace.map { String(decoding: $0, as: UTF8.self) })
+    }
+
+    /// Numbers 1, 2, 3 … and keys that rise: nothing lost, nothing twice.
+    var isGapless: Bool {
+        seqs == Array(1...Int64(max(seqs.count, 1))).prefix(seqs.count).map { $0 }
+            && zip(keys, keys.dropFirst()).allSatisfy { $0 < $1 }
+    }
+
+    /// The digest of the exchange's own answers, read with another parser than the loader's.
+    static func sourceDigest(baseURL: String, _ range: KlineRange) async throws -> RangeDigest {
+        let http = HTTPClient()
+        var digester = RangeDigester(shape: .candle)
+        var start = range.from
+        while start < range.to {
+            let url =
+                "\(baseURL)/api/v3/klines?symbol=\(range.symbol)&interval=\(range.interval.rawValue)"
+                + "&startTime=\(start)&endTime=\(range.to - 1)&limit=1000"
+            let body = try await http.execute(HTTPRequest(.get, url)).body
+            let rows = try JSONDecoder().decode([[JSONValue]].self, from: Data(body))
+            guard let last = rows.last?.first?.integer else { break }
+            for row in rows {
+                let text = row.map { $0.string ?? $0.integer.map(String.init) }
+                let key = RecordKey.candle(range.symbol, range.interval, openTime: row[0].integer ?? 0)
+                let head = [key, range.symbol.rawValue, range.interval.keyText]
+                try digester.add(key: key, values: head + text.prefix(11))
+            }
+            start = range.interval.openTime(after: last)
+        }
+        return digester.finish()
+    }
+}
