@@ -164,7 +164,10 @@ let package = Package(
             ]),
         tests(
             "ArangoConnectorTests",
-            ["ArangoConnector", "WorkerKit", "Workflow", "MarketData", "DocumentStores", "KafkaBridge"]),
+            [
+                "ArangoConnector", "WorkerKit", "Workflow", "MarketData", "DocumentStores", "KafkaBridge",
+                "PostgresBridge", "ServiceRuntime",
+            ]),
         tests(
             "QueueManagerTests",
             ["QueueManager", "Workflow", "ServiceRuntime", "PostgresBridge", logging]),
