@@ -174,3 +174,9 @@ void crdk_messages_destroy(rd_kafka_message_t **messages, size_t count) {
 void crdk_list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition, int64_t offset) {
     rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
 }
+
+void crdk_mock_fail_requests(
+    rd_kafka_mock_cluster_t *cluster, int16_t api_key, size_t count, rd_kafka_resp_err_t error) {
+    // The function for one error takes a variable argument list, which Swift cannot call.
+    for (size_t i = 0; i < count; i++) rd_kafka_mock_push_request_errors(cluster, api_key, 1, error);
+}

@@ -10,8 +10,6 @@ package struct KafkaConnection: Sendable, Equatable {
 
     package enum Security: Sendable, Equatable {
         case plaintext
-        /// TLS without a login; `caFile` as below.
-        case ssl(caFile: String?)
         /// User and password over an unencrypted connection.
         case saslPlaintext(Credentials)
         /// User and password over TLS; `caFile` in PEM form, nil trusts the system's authorities.
@@ -61,7 +59,6 @@ extension KafkaConnection.Security: CustomStringConvertible, CustomDebugStringCo
     package var description: String {
         switch self {
         case .plaintext: "PLAINTEXT"
-        case .ssl(let caFile): "SSL, CA \(caFile ?? "of the system")"
         case .saslPlaintext(let credentials): "SASL_PLAINTEXT \(credentials)"
         case .saslSSL(let credentials, let caFile): "SASL_SSL \(credentials), CA \(caFile ?? "of the system")"
         }

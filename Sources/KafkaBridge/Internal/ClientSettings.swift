@@ -31,9 +31,6 @@ struct ClientSettings {
         switch security {
         case .plaintext:
             set("security.protocol", "plaintext")
-        case .ssl(let caFile):
-            set("security.protocol", "ssl")
-            if let caFile { set("ssl.ca.location", caFile) }
         case .saslPlaintext(let credentials):
             set("security.protocol", "sasl_plaintext")
             set(credentials)

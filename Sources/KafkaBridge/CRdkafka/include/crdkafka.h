@@ -3,6 +3,7 @@
 #define CRDKAFKA_H
 
 #include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,5 +65,9 @@ void crdk_messages_destroy(rd_kafka_message_t **messages, size_t count);
 
 /// Adds a partition with its offset to a list.
 void crdk_list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition, int64_t offset);
+
+/// For tests: lets the next `count` requests of one kind fail at librdkafka's own mock cluster.
+void crdk_mock_fail_requests(
+    rd_kafka_mock_cluster_t *cluster, int16_t api_key, size_t count, rd_kafka_resp_err_t error);
 
 #endif
