@@ -155,7 +155,9 @@ let package = Package(
         tests(
             "ReplayExchangeTests", resources: [.copy("Fixtures"), .copy("real_clients.py")],
             ["ReplayExchange", "MarketData", "HTTPBridge", "ServiceRuntime"]),
-        tests("WorkerKitTests", ["WorkerKit", "Workflow", "KafkaBridge", "ServiceRuntime"]),
+        tests(
+            "WorkerKitTests",
+            ["WorkerKit", "Workflow", "KafkaBridge", "ServiceRuntime", "LocalStack", "HTTPBridge"]),
         tests(
             "LoaderAPICandlesTests",
             [

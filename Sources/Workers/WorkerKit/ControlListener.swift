@@ -37,7 +37,7 @@ actor ControlListener {
     func readToEnd(limit: Duration) async throws(KafkaError) -> CommandFilter.Reaction? {
         let deadline = ContinuousClock.now + limit
         // Asked for first: at the end of a partition a fetch would be held back by the broker.
-        let ends = try await admin.watermarks(of: partition, timeout: limit)
+        let ends = try await ends(deadline: deadline)
         // A partition that ends before the offset was made anew since the launch: all of it is new.
         let start = offset > ends.high ? ends.low : max(offset, ends.low)
         position = start
@@ -52,6 +52,19 @@ actor ControlListener {
         }
         observe(.commandsRead)
         return nil
+    }
+
+    /// Asks in short turns, since a request under way does not see a cancellation.
+    private func ends(deadline: ContinuousClock.Instant) async throws(KafkaError) -> Watermarks {
+        while true {
+            do throws(KafkaError) {
+                return try await admin.watermarks(of: partition, timeout: Self.pollMax)
+            } catch {
+                guard error.isRetriable, ContinuousClock.now < deadline, !Task.isCancelled else {
+                    throw error
+                }
+            }
+        }
     }
 
     /// Hands on every reaction until the task is cancelled.
