@@ -30,6 +30,16 @@ package enum StackPrograms {
         return ".streamforge/tools"
     }
 
+    /// The broker that `scripts/setup` installed.
+    ///
+    /// The program in `bin` is a script that starts the broker as its child, which would outlive us when we
+    /// are killed; so the broker itself is taken where it is found.
+    static func noidaDB(tools: String) -> String {
+        let libraries = (try? FileManager.default.contentsOfDirectory(atPath: "\(tools)/lib")) ?? []
+        let programs = libraries.map { "\(tools)/lib/\($0)/site-packages/noida_db/noida-db" }
+        return programs.first { FileManager.default.isExecutableFile(atPath: $0) } ?? "\(tools)/bin/noida-db"
+    }
+
     /// A built program lies at most this deep below its checkout.
     private static let levelsMax = 8
 }

@@ -16,7 +16,11 @@ struct StackStarter: Sendable {
     func start(
         _ tell: @Sendable (String) -> Void
     ) async throws -> (StackAddresses, variables: [String: String]) {
-        // Told before anything is started: the one port that people choose.
+        // Told before anything is started: programs that are missing, the one port that people choose.
+        for program in options.runsQueueManager ? ["queue-manager", "streamforge-worker", "streamforge"] : []
+        {
+            _ = try StackPrograms.path(program, in: options.programsDirectory)
+        }
         let port = try options.runsQueueManager ? choosePort(options.port, of: "queue-manager") : 0
         tell("Starting PostgreSQL")
         let postgres = try await startPostgres()
@@ -85,7 +89,7 @@ struct StackStarter: Sendable {
         let tools = StackPrograms.toolsDirectory(programs: options.programsDirectory)
         let choice = KafkaBroker.Choice(
             connection: try StackSettings.externalKafka(values), kafkaHome: values[StackSettings.kafkaHome],
-            noidaDB: values[StackSettings.noidaDB] ?? "\(tools)/bin/noida-db")
+            noidaDB: values[StackSettings.noidaDB] ?? StackPrograms.noidaDB(tools: tools))
         let broker = try await KafkaBroker.start(
             choice, directory: folder.kafka, diesWithParent: true,
             timeout: choice.connection == nil ? options.startLimit : .seconds(10))

@@ -12,7 +12,9 @@ struct QueueManagerFlags: ParsableArguments {
     var json = false
 
     func client() throws -> QueueManagerClient {
-        let variable = ProcessInfo.processInfo.environment["STREAMFORGE_URL"].flatMap { $0.isEmpty ? nil : $0 }
+        let variable = ProcessInfo.processInfo.environment["STREAMFORGE_URL"].flatMap {
+            $0.isEmpty ? nil : $0
+        }
         var base = address ?? variable ?? "http://127.0.0.1:8080"
         while base.hasSuffix("/") { base.removeLast() }
         guard base.hasPrefix("http://") || base.hasPrefix("https://") else {
@@ -123,10 +125,12 @@ private struct LineSplitter {
 
     mutating func add(_ chunk: [UInt8]) throws -> [[UInt8]] {
         rest += chunk
-        var lines = rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(Array.init)
+        var lines = rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(
+            Array.init)
         rest = lines.popLast() ?? []
         guard rest.count <= Self.bytesMax else {
-            throw CommandFailure(status: Status.refused, message: "an event is longer than \(Self.bytesMax) bytes")
+            throw CommandFailure(
+                status: Status.refused, message: "an event is longer than \(Self.bytesMax) bytes")
         }
         return lines
     }

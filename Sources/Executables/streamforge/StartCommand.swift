@@ -74,11 +74,13 @@ struct Start: AsyncParsableCommand {
 
     private static func read(_ file: String) throws -> [UInt8] {
         do {
-            let input = file == "-" ? FileHandle.standardInput : try FileHandle(forReadingFrom: URL(filePath: file))
+            let input =
+                file == "-" ? FileHandle.standardInput : try FileHandle(forReadingFrom: URL(filePath: file))
             return Array(try input.readToEnd() ?? Data())
         } catch {
             throw CommandFailure(
-                status: ExitCode.validationFailure, message: "\(file) cannot be read: \(error.localizedDescription)")
+                status: ExitCode.validationFailure,
+                message: "\(file) cannot be read: \(error.localizedDescription)")
         }
     }
 

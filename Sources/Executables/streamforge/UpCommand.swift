@@ -32,9 +32,9 @@ struct Up: AsyncParsableCommand {
         options.dataDirectory = dataDir
         options.port = port
         options.runsQueueManager = queueManager
-        let stack = LocalStack(options, onProgress: { Output.note($0) }) { addresses in
-            Self.print(addresses, dataDirectory: dataDir)
-        }
+        let stack = LocalStack(
+            options, onProgress: { Output.note($0) },
+            onReady: { Self.print($0, dataDirectory: dataDir) })
         do {
             let logger = JSONLineLogHandler.logger(service: "streamforge", level: .critical)
             try await runServices([stack], grace: Self.stopLimit, logger: logger)
