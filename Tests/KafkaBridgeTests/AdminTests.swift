@@ -1,5 +1,4 @@
 import KafkaBridge
-import LocalStack
 import TestSupport
 import Testing
 

@@ -18,6 +18,8 @@ package actor KafkaConsumer {
     private var assigned: Set<TopicPartition> = []
     var pausedByCaller: Set<TopicPartition> = []
     private var brake: IdleBrake
+    private let prefetchBytesMax: Int
+    private var takenSinceWake = (records: 0, bytes: 0)
     /// Fetching stands still until then.
     private var restsUntil: DispatchTime?
 
@@ -28,6 +30,7 @@ package actor KafkaConsumer {
     ) throws(KafkaError) {
         executor = QueueExecutor(label: "kafka-consumer")
         group = configuration.group
+        prefetchBytesMax = configuration.prefetchBytesMax
         brake = IdleBrake(fetchWaitMax: configuration.fetchWaitMax)
         let core = try ClientCore(
             RD_KAFKA_CONSUMER, settings: configuration.settings(connection), overrides: connection.overrides,
@@ -167,6 +170,7 @@ package actor KafkaConsumer {
         }
         let records = crdk_partition_messages(&messages, messages.count)
         noteRecords(messages[..<records])
+        wakeFetchingIfDue(handle.core)
         var events: [ConsumerEvent] = []
         for message in messages[records...] {
             guard let message else { continue }
@@ -186,10 +190,22 @@ package actor KafkaConsumer {
         return ConsumedRecords(messages, events: events, handle: handle)
     }
 
+    /// Some of every limit's worth of records, so that fetching goes on long before the queue is empty.
+    private func wakeFetchingIfDue(_ core: ClientCore) {
+        let recordsMax = KafkaConsumerConfiguration.prefetchRecordsMax
+        guard takenSinceWake.bytes >= prefetchBytesMax / 8 || takenSinceWake.records >= recordsMax / 8 else {
+            return
+        }
+        takenSinceWake = (0, 0)
+        core.wakeFetching(assigned.subtracting(pausedByCaller))
+    }
+
     private func noteRecords(_ messages: ArraySlice<UnsafeMutablePointer<rd_kafka_message_t>?>) {
+        takenSinceWake.records += messages.count
         var last: (topic: OpaquePointer?, partition: Int32) = (nil, -1)
         for message in messages {
             guard let message = message?.pointee, let topic = message.rkt else { continue }
+            takenSinceWake.bytes += message.len
             if topic == last.topic, message.partition == last.partition { continue }
             last = (topic, message.partition)
             let partition = TopicPartition(String(cString: rd_kafka_topic_name(topic)), message.partition)

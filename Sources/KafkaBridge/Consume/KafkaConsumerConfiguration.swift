@@ -23,6 +23,9 @@ package struct KafkaConsumerConfiguration: Sendable {
     /// How often ``KafkaObservation/statistics(_:)`` is given; zero is never. They are given by polls.
     package var statisticsInterval: Duration = .zero
 
+    /// Records fetched ahead of the polls, of any size.
+    static let prefetchRecordsMax = 100_000
+
     package enum AssignmentStrategy: String, Sendable {
         case range
         case roundRobin = "roundrobin"
@@ -46,7 +49,7 @@ package struct KafkaConsumerConfiguration: Sendable {
         settings.set("enable.auto.offset.store", "false")
         settings.set("enable.partition.eof", "true")
         settings.set("queued.max.messages.kbytes", String(max(1, prefetchBytesMax / 1024)))
-        settings.set("queued.min.messages", "100000")
+        settings.set("queued.min.messages", String(Self.prefetchRecordsMax))
         settings.set("max.partition.fetch.bytes", String(fetchPartitionBytesMax))
         settings.set("fetch.max.bytes", String(max(prefetchBytesMax, fetchPartitionBytesMax)))
         // Some brokers answer with more than `fetch.max.bytes`; refusing that would stop reading for good.

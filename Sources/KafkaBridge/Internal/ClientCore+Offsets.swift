@@ -47,4 +47,15 @@ extension ClientCore {
         let error = targets.withPointer { rd_kafka_seek_partitions(client, $0, 0) }
         if let error = KafkaError(taking: error, operation: "resume") { throw error }
     }
+
+    /// Makes the threads that fetch these partitions look at once whether there is room for more.
+    ///
+    /// When the prefetch limit is reached, librdkafka before 2.2 lets such a thread sleep for up to a second
+    /// and no matter how much is read meanwhile, it is not woken. Any request to its broker does wake it:
+    /// this one is small, its answer is not waited for and is thrown away.
+    func wakeFetching(_ partitions: Set<TopicPartition>) {
+        guard !partitions.isEmpty else { return }
+        let list = PartitionList(partitions, offset: Int64(RD_KAFKA_OFFSET_END))
+        list.withPointer { _ = rd_kafka_offsets_for_times(client, $0, 0) }
+    }
 }
