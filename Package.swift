@@ -68,6 +68,7 @@ let package = Package(
             ]),
 
         // Measurements, run by hand.
+        program("bench-kafka", ["KafkaBridge", "LocalStack"]),
         program(
             "bench-store", ["DocumentStores", "LocalStack", "PostgresBridge", "ServiceRuntime", "Workflow"]),
 
@@ -142,7 +143,7 @@ let package = Package(
         .executableTarget(
             name: "test-probe", dependencies: ["ServiceRuntime", "WorkerKit", "Workflow"],
             path: "Tests/Probe", swiftSettings: strict),
-        tests("KafkaBridgeTests", ["KafkaBridge"]),
+        tests("KafkaBridgeTests", ["KafkaBridge", "CRdkafka"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
         tests("HTTPBridgeTests", ["HTTPBridge", "ServiceRuntime", hummingbird, logging]),
         tests(
