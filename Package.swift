@@ -69,6 +69,7 @@ let package = Package(
 
         // Measurements, run by hand.
         program("bench-kafka", ["KafkaBridge", "LocalStack"]),
+        program("bench-start", ["KafkaBridge", "LocalStack", "ServiceRuntime", "Workflow"]),
         program(
             "bench-store", ["DocumentStores", "LocalStack", "PostgresBridge", "ServiceRuntime", "Workflow"]),
 
