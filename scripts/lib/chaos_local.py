@@ -250,14 +250,19 @@ class Chaos:
 
     def print_diagnosis(self) -> None:
         """What is known of the queue at hand, for whoever has to find out why."""
-        for path in ("", "/events?limit=1000"):
-            try:
-                answer = request("GET", f"{self.manager.base}/queues/{self.queue_id}{path}")
-            except (Failure, OSError) as error:
-                answer = f"no answer: {error}"
-            if isinstance(answer, dict) and "events" in answer:
-                answer = answer["events"][-15:]
-            say(json.dumps(answer, indent=1))
+        try:
+            queue = request("GET", f"{self.manager.base}/queues/{self.queue_id}")
+            for step in queue.get("steps", []):
+                step["instances"] = [one for one in step["instances"] if one["status"] != "finished"]
+            say(f"without what is finished: {json.dumps(queue, indent=1)}")
+            events, page = [], {"next_after": 0}
+            while page["next_after"] is not None:
+                page = request(
+                    "GET", f"{self.manager.base}/queues/{self.queue_id}/events?limit=1000&after={page['next_after']}")
+                events += page["events"]
+            say("\n".join(json.dumps(event) for event in events[-15:]))
+        except (Failure, OSError) as error:
+            say(f"the queue-manager does not answer: {error}")
         logs = sorted((self.stack.data / "logs" / "workers").glob(f"{self.queue_id}-*.log"), key=os.path.getmtime)
         for log in [self.manager.log] + logs[-6:]:
             lines = log.read_text(errors="replace").splitlines()[-6:]
