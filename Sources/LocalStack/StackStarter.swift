@@ -35,6 +35,7 @@ struct StackStarter: Sendable {
         var addresses = StackAddresses(
             postgres: postgres.shown, kafka: kafka.connection.bootstrapServers,
             kafkaKind: kafka.kind.rawValue, exchange: exchange, arango: values[ArangoSettings.url])
+        addWorkers()
         if options.runsQueueManager {
             tell("Starting the queue-manager")
             let address = try await startQueueManager(port: port, variables)
@@ -120,7 +121,6 @@ struct StackStarter: Sendable {
     private func startQueueManager(port: Int, _ variables: [String: String]) async throws -> String {
         let program = try StackPrograms.path("queue-manager", in: options.programsDirectory)
         let worker = try StackPrograms.path("streamforge-worker", in: options.programsDirectory)
-        addWorkers()
         let address = "http://127.0.0.1:\(port)"
         var environment = options.environment
         for (name, value) in variables {
@@ -141,7 +141,8 @@ struct StackStarter: Sendable {
         return address
     }
 
-    /// The workers are the queue-manager's, but they outlive it; so they are ended right after it.
+    /// The workers are the queue-manager's (also of one that is not ours), but they outlive it; so they are
+    /// ended right after it.
     private func addWorkers() {
         let (stackID, grace) = (folder.stackID, options.stopGrace)
         parts.add(

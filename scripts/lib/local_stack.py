@@ -78,9 +78,15 @@ class LocalStack:
         return self
 
     def __exit__(self, kind, error, trace):
-        if error is not None:
-            self.keeps_folder = True
-        self.stop()
+        if error is None:
+            self.stop()
+            return
+        self.keeps_folder = True
+        try:
+            self.stop()
+        except Failure as second:
+            # The first error is the one to tell; this one only adds to it.
+            print(f"also: {second}", flush=True)
 
     @property
     def data(self) -> Path:
@@ -118,7 +124,7 @@ class LocalStack:
             shutil.rmtree(self.folder)
         left = marked_processes(self.addresses.get(MARK, ""))
         if left:
-            raise Failure(f"processes were left running: {left}")
+            raise Failure(f"processes were left running: {sorted(left)}")
 
 
 def marked_processes(stack_id: str) -> dict[int, dict[str, str]]:
