@@ -120,7 +120,12 @@ package actor KafkaConsumer {
         restsUntil = nil
         brake.fetchingStarted(at: .now)
         let partitions = assigned.subtracting(pausedByCaller)
-        try core.resume(brake.ends.filter { partitions.contains($0.key) })
+        // A record that was on its way when the rest began may have come since: its partition then has no
+        // known end, and must be fetched again all the same.
+        var positions: [TopicPartition: Int64?] = Dictionary(
+            uniqueKeysWithValues: partitions.map { ($0, nil) })
+        for (partition, end) in brake.ends where partitions.contains(partition) { positions[partition] = end }
+        try core.resume(positions)
     }
 
     /// Overrides where partitions of the announced assignment begin, e.g. at positions kept with the sink's
