@@ -9,6 +9,7 @@ extension KafkaConsumer {
     package func commit(_ positions: [TopicPartition: Int64]) async throws(KafkaError) {
         let operation = "commit to \(try groupName(for: "commit"))"
         let handle = try openHandle(for: operation)
+        guard !positions.isEmpty else { return }
         let completion = CommitCompletion()
         let context = CallbackContext.retain(completion)
         let list = PartitionList(positions)

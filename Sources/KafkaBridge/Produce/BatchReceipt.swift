@@ -60,7 +60,7 @@ final class BatchInFlight: Sendable {
         let error = core.error(
             outcome.error, operation: "store \(outcome.count) records in \(topic)",
             detail: "\(outcome.failed) of them failed: \(words)")
-        result.resolve(.failure(error))
         core.observe(.deliveryFailed(error, topic: topic, records: outcome.failed))
+        result.resolve(.failure(error))
     }
 }

@@ -1,0 +1,81 @@
+// For runs under ThreadSanitizer only: C11 threads on top of POSIX threads.
+//
+// The sanitizer knows pthread_create and pthread_mutex_lock, but not thrd_create and mtx_lock, which librdkafka
+// calls: its threads crash in the sanitizer's own code, and what its locks order looks like a race. Preloaded,
+// this library makes both visible. glibc's mtx_t, cnd_t and thrd_t have the layout of their POSIX counterparts.
+//
+//   cc -shared -fPIC -o c11_threads.so c11_threads.c && LD_PRELOAD=./c11_threads.so …
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <threads.h>
+
+_Static_assert(sizeof(mtx_t) == sizeof(pthread_mutex_t), "mtx_t is not a pthread_mutex_t");
+_Static_assert(sizeof(cnd_t) == sizeof(pthread_cond_t), "cnd_t is not a pthread_cond_t");
+
+static int result(int error) {
+    switch (error) {
+    case 0: return thrd_success;
+    case EBUSY: return thrd_busy;
+    case ETIMEDOUT: return thrd_timedout;
+    case ENOMEM: return thrd_nomem;
+    default: return thrd_error;
+    }
+}
+
+int mtx_init(mtx_t *mutex, int type) {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    if (type & mtx_recursive) pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+    int error = pthread_mutex_init((pthread_mutex_t *)mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    return result(error);
+}
+
+void mtx_destroy(mtx_t *mutex) { pthread_mutex_destroy((pthread_mutex_t *)mutex); }
+int mtx_lock(mtx_t *mutex) { return result(pthread_mutex_lock((pthread_mutex_t *)mutex)); }
+int mtx_trylock(mtx_t *mutex) { return result(pthread_mutex_trylock((pthread_mutex_t *)mutex)); }
+int mtx_unlock(mtx_t *mutex) { return result(pthread_mutex_unlock((pthread_mutex_t *)mutex)); }
+
+int cnd_init(cnd_t *condition) { return result(pthread_cond_init((pthread_cond_t *)condition, NULL)); }
+void cnd_destroy(cnd_t *condition) { pthread_cond_destroy((pthread_cond_t *)condition); }
+int cnd_signal(cnd_t *condition) { return result(pthread_cond_signal((pthread_cond_t *)condition)); }
+int cnd_broadcast(cnd_t *condition) { return result(pthread_cond_broadcast((pthread_cond_t *)condition)); }
+
+int cnd_wait(cnd_t *condition, mtx_t *mutex) {
+    return result(pthread_cond_wait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex));
+}
+
+int cnd_timedwait(cnd_t *condition, mtx_t *mutex, const struct timespec *until) {
+    return result(pthread_cond_timedwait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex, until));
+}
+
+struct start {
+    thrd_start_t function;
+    void *argument;
+};
+
+static void *run(void *context) {
+    struct start start = *(struct start *)context;
+    free(context);
+    return (void *)(intptr_t)start.function(start.argument);
+}
+
+int thrd_create(thrd_t *thread, thrd_start_t function, void *argument) {
+    struct start *start = malloc(sizeof *start);
+    if (!start) return thrd_nomem;
+    *start = (struct start){function, argument};
+    int error = pthread_create((pthread_t *)thread, NULL, run, start);
+    if (error) free(start);
+    return result(error);
+}
+
+int thrd_join(thrd_t thread, int *value) {
+    void *returned;
+    int error = pthread_join((pthread_t)thread, &returned);
+    if (!error && value) *value = (int)(intptr_t)returned;
+    return result(error);
+}
+
+int thrd_detach(thrd_t thread) { return result(pthread_detach((pthread_t)thread)); }
