@@ -49,10 +49,9 @@ struct Records: Sendable {
             markers.append(try MessageCodec.decode(EndMarker.self, from: value))
             return
         }
-        let document = try MessageCodec.decode([String: JSONValue].self, from: value)
-        let texts = RecordShape.candle.fields.map { field -> String? in
-            document[field.name].flatMap { $0.string ?? $0.integer.map(String.init) }
-        }
+        let document = try #require(
+            try JSONSerialization.jsonObject(with: Data(value)) as? [String: Any])
+        let texts = RecordShape.candle.fields.map { Self.text(document[$0.name]) }
         let key = try #require(texts[0])
         try digester.add(key: key, values: texts)
         keys.append(key)
@@ -60,6 +59,11 @@ struct Records: Sendable {
         attempts.append(record.integerHeader(RecordHeader.attempt) ?? -1)
         let trace = record.header(RecordHeader.traceparent)
         traceparents.insert(trace.map { String(decoding: $0, as: UTF8.self) })
+    }
+
+    /// A string's characters or a whole number's digits.
+    private static func text(_ value: Any?) -> String? {
+        value as? String ?? (value as? NSNumber).map { "\($0.int64Value)" }
     }
 
     /// Numbers 1, 2, 3 … and keys that rise: nothing lost, nothing twice.
@@ -78,11 +82,12 @@ struct Records: Sendable {
                 "\(baseURL)/api/v3/klines?symbol=\(range.symbol)&interval=\(range.interval.rawValue)"
                 + "&startTime=\(start)&endTime=\(range.to - 1)&limit=1000"
             let body = try await http.execute(HTTPRequest(.get, url)).body
-            let rows = try JSONDecoder().decode([[JSONValue]].self, from: Data(body))
-            guard let last = rows.last?.first?.integer else { break }
+            let rows = try #require(try JSONSerialization.jsonObject(with: Data(body)) as? [[Any]])
+            guard let last = rows.last.flatMap({ $0.first as? NSNumber })?.int64Value else { break }
             for row in rows {
-                let text = row.map { $0.string ?? $0.integer.map(String.init) }
-                let key = RecordKey.candle(range.symbol, range.interval, openTime: row[0].integer ?? 0)
+                let text = row.map(text)
+                let openTime = try #require(row.first as? NSNumber).int64Value
+                let key = RecordKey.candle(range.symbol, range.interval, openTime: openTime)
                 let head = [key, range.symbol.rawValue, range.interval.keyText]
                 try digester.add(key: key, values: head + text.prefix(11))
             }
