@@ -88,7 +88,8 @@ package final class KafkaBroker: Sendable {
         } catch {
             throw KafkaBrokerError("\(program.command.executable) could not be started: \(error)")
         }
-        let connection = KafkaConnection("127.0.0.1:\(chosenPort)")
+        var connection = KafkaConnection("127.0.0.1:\(chosenPort)")
+        connection.rereadsAborted = program.kind == .noidaDB
         let broker = KafkaBroker(kind: program.kind, connection: connection, process: process)
         do {
             try await broker.waitUntilReady(logFile: logFile, timeout: timeout)

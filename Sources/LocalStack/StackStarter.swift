@@ -31,6 +31,7 @@ struct StackStarter: Sendable {
         var variables = [
             "POSTGRES_URL": postgres.secret, "KAFKA_BOOTSTRAP_SERVERS": kafka.connection.bootstrapServers,
             "BINANCE_API_URL": exchange, MarkedProcesses.variable: folder.stackID,
+            KafkaSettings.rereadsAborted.name: String(kafka.connection.rereadsAborted),
         ]
         var addresses = StackAddresses(
             postgres: postgres.shown, kafka: kafka.connection.bootstrapServers,

@@ -8,6 +8,7 @@ extension KafkaConnection {
         self.init(
             values[KafkaSettings.bootstrapServers], security: Security(values, password: password),
             clientID: clientID)
+        rereadsAborted = values[KafkaSettings.rereadsAborted]
     }
 }
 

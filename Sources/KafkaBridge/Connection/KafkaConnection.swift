@@ -7,6 +7,9 @@ package struct KafkaConnection: Sendable, Equatable {
     package var clientID: String
     /// librdkafka settings that win over everything we choose; their values are never printed.
     package var overrides: [String: String]
+    /// Whether the broker lists aborted transactions that ended long before (noida-db does, Kafka does not);
+    /// readers of committed records then read a partition again where records may have been lost to that.
+    package var rereadsAborted = false
 
     package enum Security: Sendable, Equatable {
         case plaintext

@@ -18,6 +18,8 @@ package actor KafkaConsumer {
     private var assigned: Set<TopicPartition> = []
     var pausedByCaller: Set<TopicPartition> = []
     private var brake: IdleBrake
+    private var rereads: RereadGuard
+    private var toReread: Set<TopicPartition> = []
     private let prefetchBytesMax: Int
     private var takenSinceWake = (records: 0, bytes: 0)
     /// Fetching stands still until then.
@@ -32,6 +34,8 @@ package actor KafkaConsumer {
         group = configuration.group
         prefetchBytesMax = configuration.prefetchBytesMax
         brake = IdleBrake(fetchWaitMax: configuration.fetchWaitMax)
+        rereads = RereadGuard(
+            isOn: connection.rereadsAborted && configuration.isolation == .readCommitted)
         let core = try ClientCore(
             RD_KAFKA_CONSUMER, settings: configuration.settings(connection), overrides: connection.overrides,
             label: "kafka-consumer-end", observe: observe)
@@ -50,12 +54,14 @@ package actor KafkaConsumer {
             throw KafkaError(
                 .invalidState, operation: "assign partitions", detail: "the consumer is in a group")
         }
-        let list = PartitionList(try rawOffsets(positions, core, timeout))
+        let offsets = try rawOffsets(positions, core, timeout)
+        let list = PartitionList(offsets)
         let result = list.withPointer { rd_kafka_assign(core.client, positions.isEmpty ? nil : $0) }
         guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
             throw core.error(result, operation: "assign partitions")
         }
         pausedByCaller = []
+        rereads.assigned(offsets)
         assignmentChanged([])
         assignmentChanged(Set(positions.keys))
     }
@@ -100,6 +106,7 @@ package actor KafkaConsumer {
             let handle = try openHandle(for: "poll")
             if let end = restsUntil, end <= .now() { try endRest(handle.core) }
             let records = take(recordsMax, handle)
+            try startRereads(handle.core)
             if isLastLook || !records.isEmpty || !records.events.isEmpty { return records }
             try beginRestIfIdle(handle.core)
             switch await handle.core.activity.wait(until: min(deadline, restsUntil ?? deadline)) {
@@ -108,6 +115,14 @@ package actor KafkaConsumer {
             case .cancelled: throw KafkaError(RD_KAFKA_RESP_ERR__INTR, operation: "poll", detail: "cancelled")
             }
         }
+    }
+
+    private func startRereads(_ core: ClientCore) throws(KafkaError) {
+        guard !toReread.isEmpty else { return }
+        // A seek while fetching stands still would be undone when it goes on.
+        if restsUntil != nil { try endRest(core) }
+        for partition in toReread { core.seekToBeginning(partition) }
+        toReread = []
     }
 
     private func beginRestIfIdle(_ core: ClientCore) throws(KafkaError) {
@@ -173,8 +188,9 @@ package actor KafkaConsumer {
             count = max(
                 0, rd_kafka_consume_batch_queue(handle.core.events, 0, buffer.baseAddress, recordsMax))
         }
-        let records = crdk_partition_messages(&messages, messages.count)
+        var records = crdk_partition_messages(&messages, messages.count)
         noteRecords(messages[..<records])
+        records -= dropRereads(&messages, records)
         wakeFetchingIfDue(handle.core)
         var events: [ConsumerEvent] = []
         for message in messages[records...] {
@@ -182,6 +198,11 @@ package actor KafkaConsumer {
             let event = ConsumerEvent(message.pointee, core: handle.core)
             rd_kafka_message_destroy(message)
             if case .endReached(let partition, let offset) = event {
+                if rereads.mustReread(partition, end: offset) {
+                    brake.recordsCame(from: partition, at: .now)
+                    toReread.insert(partition)
+                    continue
+                }
                 guard brake.endCame(partition, offset: offset) else { continue }
             }
             events.append(event)
@@ -193,6 +214,28 @@ package actor KafkaConsumer {
             handle.core.observe(.rebalanced(rebalance))
         }
         return ConsumedRecords(messages, events: events, handle: handle)
+    }
+
+    /// Removes records that were read again; see ``RereadGuard``.
+    ///
+    /// - Returns: how many of the first `records` messages were removed.
+    private func dropRereads(
+        _ messages: inout [UnsafeMutablePointer<rd_kafka_message_t>?], _ records: Int
+    ) -> Int {
+        guard rereads.isOn else { return 0 }
+        var kept: [UnsafeMutablePointer<rd_kafka_message_t>?] = []
+        for message in messages[..<records] {
+            guard let message, let topic = message.pointee.rkt else { continue }
+            let partition = TopicPartition(
+                String(cString: rd_kafka_topic_name(topic)), message.pointee.partition)
+            if rereads.isNew(partition, offset: message.pointee.offset) {
+                kept.append(message)
+            } else {
+                rd_kafka_message_destroy(message)
+            }
+        }
+        messages.replaceSubrange(..<records, with: kept)
+        return records - kept.count
     }
 
     /// Some of every limit's worth of records, so that fetching goes on long before the queue is empty.

@@ -48,6 +48,16 @@ extension ClientCore {
         if let error = KafkaError(taking: error, operation: "resume") { throw error }
     }
 
+    /// Fetches a partition again from its first record; what is fetched already is thrown away.
+    ///
+    /// Not waited for. If it fails, the partition's end comes again and with it another try.
+    func seekToBeginning(_ partition: TopicPartition) {
+        let list = PartitionList([partition: Int64(RD_KAFKA_OFFSET_BEGINNING)])
+        list.withPointer { list in
+            if let error = rd_kafka_seek_partitions(client, list, 0) { rd_kafka_error_destroy(error) }
+        }
+    }
+
     /// Makes the threads that fetch these partitions look at once whether there is room for more.
     ///
     /// When the prefetch limit is reached, librdkafka before 2.2 lets such a thread sleep for up to a second

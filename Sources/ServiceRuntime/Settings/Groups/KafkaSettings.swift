@@ -33,9 +33,17 @@ package enum KafkaSettings {
             "PEM file with the certificates that the brokers' own are checked against. Not set: the system's."
     ).alias("KAFKA_CA_PATH").optional()
 
+    package static let rereadsAborted = Setting<Bool>.flag(
+        "KAFKA_REREAD_ABORTED",
+        doc: "For noida-db only, whose answers hide records that follow an aborted transaction; "
+            + "`streamforge up` sets it.")
+
     package static let group = SettingsGroup(
         "Kafka connection",
-        [bootstrapServers, securityProtocol, saslMechanism, user, password, certificateAuthorityPath])
+        [
+            bootstrapServers, securityProtocol, saslMechanism, user, password, certificateAuthorityPath,
+            rereadsAborted,
+        ])
 
     /// The protocol in force: as set, else by whether there is a user.
     package static func protocolInForce(_ values: SettingValues) -> SecurityProtocol {
