@@ -1,5 +1,5 @@
-import ArgumentParser
 import ArangoConnector
+import ArgumentParser
 import LoaderAPICandles
 import ServiceRuntime
 import WorkerKit
