@@ -19,7 +19,7 @@ struct RereadTests {
             #expect(try await read(2, reader) == ["a", "b"])
             // Dies with an open transaction; the next one fences it, which aborts.
             try await first.beginTransaction()
-            try await first.send(batch(["lost", "lost"]), to: topic, partition: 0)
+            _ = try await first.send(batch(["lost", "lost"]), to: topic, partition: 0)
             let second = try await producer(connection, topic)
             for round in ["c", "d", "e"] {
                 try await commit([round, round + round], second, topic)
@@ -46,7 +46,7 @@ struct RereadTests {
 
     private func batch(_ values: [String]) -> RecordBatch {
         var batch = RecordBatch()
-        for value in values { batch.append(key: nil, value: Array(value.utf8)) }
+        for value in values { batch.append(key: [UInt8]?.none, value: Array(value.utf8)) }
         return batch
     }
 
