@@ -180,8 +180,13 @@ let package = Package(
             [
                 "QueueManager", "WorkerKit", "LoaderAPICandles", "ArangoConnector", "LocalStack", "ServiceRuntime",
             ]),
-        tests("LocalStackTests", ["LocalStack", "HTTPBridge"]),
-        tests("EndToEndTests", ["LocalStack", "HTTPBridge", "MarketData", "PostgresBridge"]),
+        tests("LocalStackTests", ["LocalStack", "HTTPBridge", "ServiceRuntime", logging, lifecycle]),
+        tests(
+            "EndToEndTests",
+            [
+                "LocalStack", "HTTPBridge", "MarketData", "Workflow", "PostgresBridge", "ServiceRuntime",
+                logging, lifecycle,
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )
