@@ -60,16 +60,22 @@ struct Work {
 
     func produce() async throws -> Duration {
         let producer = try KafkaProducer(connection)
-        _ = try await producer.send(batch(0..<1), to: topic, partition: 0)
+        var batch = RecordBatch()
+        fill(&batch, 0..<1)
+        _ = try await producer.send(batch, to: topic, partition: 0)
         let clock = ContinuousClock()
         let start = clock.now
-        var receipts: [BatchReceipt] = []
-        for first in stride(from: 1, to: count, by: 10_000) {
-            let records = batch(first..<min(first + 10_000, count))
-            receipts.append(try await producer.enqueue(records, to: topic, partition: 0))
-        }
+        // Bounded like a real loader's: memory of acknowledged batches is used again.
+        let underWayMax = 8
+        var underWay: [BatchReceipt] = []
         var acknowledged = 1
-        for receipt in receipts { acknowledged += try await receipt.value.count }
+        for first in stride(from: 1, to: count, by: 5_000) {
+            if underWay.count == underWayMax { acknowledged += try await underWay.removeFirst().value.count }
+            fill(&batch, first..<min(first + 5_000, count))
+            underWay.append(try await producer.enqueue(batch, to: topic, partition: 0))
+        }
+        try await producer.flush(timeout: .seconds(60))
+        for receipt in underWay { acknowledged += try await receipt.value.count }
         let elapsed = clock.now - start
         try await producer.close()
         guard acknowledged == count else { throw Incomplete(count: acknowledged) }
@@ -98,8 +104,8 @@ struct Work {
         return elapsed
     }
 
-    private func batch(_ numbers: Range<Int>) -> RecordBatch {
-        var batch = RecordBatch()
+    private func fill(_ batch: inout RecordBatch, _ numbers: Range<Int>) {
+        batch.removeAll()
         for number in numbers {
             batch.append(key: nil as [UInt8]?, valueBytesMax: bytes) { buffer in
                 buffer.initializeMemory(as: UInt8.self, repeating: UInt8(ascii: "x"))
@@ -107,7 +113,6 @@ struct Work {
                 return bytes
             }
         }
-        return batch
     }
 
     struct Incomplete: Error { var count: Int }

@@ -38,6 +38,26 @@ extension ConsumedRecords: RandomAccessCollection {
     package subscript(position: Int) -> ConsumedRecord {
         ConsumedRecord(records: self, message: message(at: position))
     }
+
+    package func makeIterator() -> Iterator { Iterator(records: self, messages: messages) }
+
+    /// Concrete, so that a loop over records in another module is not compiled to generic code.
+    package struct Iterator: IteratorProtocol {
+        private let records: ConsumedRecords
+        private let messages: [UnsafeMutablePointer<rd_kafka_message_t>?]
+        private var index = 0
+
+        fileprivate init(records: ConsumedRecords, messages: [UnsafeMutablePointer<rd_kafka_message_t>?]) {
+            self.records = records
+            self.messages = messages
+        }
+
+        package mutating func next() -> ConsumedRecord? {
+            guard index < messages.count, let message = messages[index] else { return nil }
+            index += 1
+            return ConsumedRecord(records: records, message: message)
+        }
+    }
 }
 
 /// What a poll tells besides records.

@@ -1,4 +1,5 @@
 internal import CRdkafka
+import Glibc
 
 /// The memory of a batch: all bytes in one allocation, one small entry a record.
 ///
@@ -8,22 +9,23 @@ final class RecordArena: @unchecked Sendable {
     private(set) var base: UnsafeMutableRawPointer
     private(set) var used = 0
     private(set) var records: [crdk_record] = []
-    private var capacity: Int
+    private(set) var capacity: Int
     private var current = crdk_record()
 
-    init(capacity: Int = 0) {
+    init(capacity: Int = 0, records: Int = 0) {
         self.capacity = max(capacity, 256)
-        base = .allocate(byteCount: self.capacity, alignment: 16)
+        base = Self.reallocated(nil, self.capacity)
+        self.records.reserveCapacity(records)
     }
 
     convenience init(copying other: RecordArena) {
-        self.init(capacity: other.capacity)
+        self.init(capacity: other.capacity, records: other.records.count)
         base.copyMemory(from: other.base, byteCount: other.used)
         used = other.used
         records = other.records
     }
 
-    deinit { base.deallocate() }
+    deinit { free(base) }
 
     func removeAll() {
         used = 0
@@ -86,9 +88,14 @@ final class RecordArena: @unchecked Sendable {
     private func reserve(_ count: Int) {
         guard used + count > capacity else { return }
         capacity = max(capacity * 2, used + count)
-        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
-        larger.copyMemory(from: base, byteCount: used)
-        base.deallocate()
-        base = larger
+        base = Self.reallocated(base, capacity)
+    }
+
+    /// C's allocator, because it grows a large block by moving its pages instead of copying them.
+    private static func reallocated(_ block: UnsafeMutableRawPointer?, _ count: Int)
+        -> UnsafeMutableRawPointer
+    {
+        guard let block = realloc(block, count) else { preconditionFailure("out of memory") }
+        return block
     }
 }

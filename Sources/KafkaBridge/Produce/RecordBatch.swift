@@ -21,6 +21,9 @@ package struct RecordBatch: Sendable {
 
     package let limits: Limits
     private(set) var arena: RecordArena
+    /// Memory of earlier contents, most of it still being sent.
+    private var sent: [RecordArena] = []
+    private static let sentBytesMax = 32 << 20
 
     package init(limits: Limits = Limits()) {
         self.limits = limits
@@ -72,13 +75,26 @@ package struct RecordBatch: Sendable {
         arena.end()
     }
 
-    /// Empties the batch; its memory is used again unless it is still being sent.
+    /// Empties the batch. Its memory is used again, at once or when what it holds was sent: one batch that is
+    /// emptied after each send is quicker than a new batch each time.
     package mutating func removeAll() {
         if isKnownUniquelyReferenced(&arena) {
             arena.removeAll()
         } else {
-            arena = RecordArena(capacity: min(arena.used, limits.bytesMax))
+            arena = nextArena()
         }
+    }
+
+    /// An arena of an earlier content that was sent meanwhile, else a new one of the present size.
+    private mutating func nextArena() -> RecordArena {
+        let kept = sent.reduce(arena.capacity) { $0 + $1.capacity }
+        if kept <= Self.sentBytesMax { sent.append(arena) }
+        for index in sent.indices where isKnownUniquelyReferenced(&sent[index]) {
+            let free = sent.remove(at: index)
+            free.removeAll()
+            return free
+        }
+        return RecordArena(capacity: min(arena.used, limits.bytesMax), records: arena.records.count)
     }
 
     private mutating func prepareForChange() {
