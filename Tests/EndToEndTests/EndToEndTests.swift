@@ -36,8 +36,8 @@ struct EndToEndTests {
     @Test(arguments: ["load", "store"])
     func `finishes although a worker is killed while records flow`(step: String) async throws {
         try await Rig.with { rig in
-            // A page of 1,000 takes 2 s, so there is time between the first and the last of three pages.
-            try await rig.setPace(500)
+            // A page of 1,000 takes 5 s, so there is time between the first and the last of three pages.
+            try await rig.setPace(200)
             let id = try await rig.api.start(Self.symbols, days: "2024-08-01:2024-08-07")
             _ = try await rig.api.wait(for: id) { queue in
                 let read = queue.instance("store", "BTCUSDT")?["records_read"]?.integer ?? 0
@@ -53,7 +53,7 @@ struct EndToEndTests {
 
     @Test func `finishes although the queue-manager is killed while records flow`() async throws {
         try await Rig.with { rig in
-            try await rig.setPace(500)
+            try await rig.setPace(200)
             let id = try await rig.api.start(Self.symbols, days: "2024-08-01:2024-08-07")
             _ = try await rig.api.wait(for: id) { queue in
                 (1..<2016).contains(queue.instance("store", "BTCUSDT")?["records_read"]?.integer ?? 0)
