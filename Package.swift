@@ -178,7 +178,8 @@ let package = Package(
         tests(
             "DocumentationTests",
             [
-                "QueueManager", "WorkerKit", "LoaderAPICandles", "ArangoConnector", "LocalStack", "ServiceRuntime",
+                "QueueManager", "WorkerKit", "LoaderAPICandles", "ArangoConnector", "LocalStack",
+                "ServiceRuntime",
             ]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge", "ServiceRuntime", logging, lifecycle]),
         tests(

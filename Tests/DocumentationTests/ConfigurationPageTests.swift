@@ -13,7 +13,8 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
 
 @Suite struct ConfigurationPageTests {
     private static let tables = [
-        QueueManagerSettings.table, WorkerProgram.table(LoaderWorker.kind), WorkerProgram.table(ConnectorWorker.kind),
+        QueueManagerSettings.table, WorkerProgram.table(LoaderWorker.kind),
+        WorkerProgram.table(ConnectorWorker.kind),
         StackSettings.table,
     ]
 

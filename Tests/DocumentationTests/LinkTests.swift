@@ -19,7 +19,8 @@ import Testing
     }
 
     private static func markdownFiles() throws -> [URL] {
-        let top = try FileManager.default.contentsOfDirectory(at: projectFolder, includingPropertiesForKeys: nil)
+        let top = try FileManager.default.contentsOfDirectory(
+            at: projectFolder, includingPropertiesForKeys: nil)
         let docs = FileManager.default.enumerator(
             at: projectFolder.appending(path: "docs"), includingPropertiesForKeys: nil)
         let below = docs?.compactMap { $0 as? URL } ?? []
