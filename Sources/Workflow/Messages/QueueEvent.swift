@@ -23,7 +23,7 @@ package struct QueueEvent: Sendable, Hashable, Codable {
     package var step: StepID
     package var instance: String
     package var attempt: Int
-    /// Rises by one within an attempt, from 1.
+    /// Rises within an attempt, from 1; may have gaps.
     package var seq: Int64
     package var producer: String
     /// Names the process: a second process of the same attempt has another.
