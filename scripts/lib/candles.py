@@ -134,7 +134,12 @@ class Store:
     def query(self, sql: str) -> str:
         command = [self.psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         done = subprocess.run(
-            command, input=sql, env=self.environment, capture_output=True, text=True, check=False,
+            command,
+            input=sql,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
             timeout=self.TIMEOUT_SECONDS,
         )
         if done.returncode != 0:
@@ -148,7 +153,7 @@ class Store:
         sql = (
             f"COPY (SELECT {columns}, _key = document->>'_key' AND"
             f" (SELECT count(*) FROM jsonb_object_keys(document)) = {len(FIELDS)}"
-            f' FROM documents."{collection}" ORDER BY _key) TO STDOUT WITH (FORMAT csv, NULL \'\\N\')'
+            f" FROM documents.\"{collection}\" ORDER BY _key) TO STDOUT WITH (FORMAT csv, NULL '\\N')"
         )
         digester = Digester()
         for row in csv.reader(self.query(sql).splitlines()):

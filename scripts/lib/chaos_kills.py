@@ -123,7 +123,9 @@ class Processes:
         return Victim(pid, kind, name, descriptor, CrashPage.of(self.pages, pid))
 
     def hold_worker(self, pid: int, environment: dict[str, str]) -> Victim | None:
-        name = f"{environment.get('STEP')}[{environment.get('INSTANCE')}] attempt {environment.get('ATTEMPT')}"
+        name = (
+            f"{environment.get('STEP')}[{environment.get('INSTANCE')}] attempt {environment.get('ATTEMPT')}"
+        )
         victim = self.hold(pid, environment.get("TARGET", "?"), name)
         # Between the look and the hold the number may have changed hands.
         if victim and marked_environment(pid).get("QUEUE_ID") != environment.get("QUEUE_ID"):
@@ -132,7 +134,7 @@ class Processes:
         return victim
 
     def choose(self, chance: random.Random, queue_id: str, kinds, manager_pid: int | None, needs_page: bool):
-        """A victim of one of the kinds: one that was killed least, so that no instance uses up its attempts."""
+        """A victim of one of the kinds, killed least so far: no instance must use up its attempts."""
         candidates = []
         if MANAGER in kinds and manager_pid is not None:
             candidates.append((self.kills_of[MANAGER], chance.random(), manager_pid, None))

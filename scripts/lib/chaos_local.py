@@ -5,15 +5,15 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import candles
-from chaos_kills import MANAGER, Coverage, Kill, Processes, is_armed_too_long, make_plan
-from crash_page import POINTS
+from chaos_killing import RUN_SECONDS_MAX, Killing, say
+from chaos_kills import Coverage, Kill, make_plan
+from chaos_manager import QueueManager
 from kafka_topics import topics
 from local_stack import ROOT, Failure, LocalStack, Refused, marked_processes, request, wait_for_queue
 
@@ -26,68 +26,15 @@ TYPE = f"api_candles_{INTERVAL}"
 
 CALM_SECONDS_MIN = 20
 FLOWING_KILLS_MIN = 5
-# Records a second and symbol: 2,016 candles take 22 s. Small pages make them flow evenly.
+# Records a second and symbol: 2,016 candles take 22 s.
 PACE = 90
-PAGE_ROWS = 100
 FAULTS = {
-    "server_error_share": 0.05, "cut_body_share": 0.02, "storm_every_seconds": 12, "storm_seconds": 2,
+    "server_error_share": 0.05,
+    "cut_body_share": 0.02,
+    "storm_every_seconds": 12,
+    "storm_seconds": 2,
 }
-LEASE_SECONDS = 6
-RUN_SECONDS_MAX = 240
 CLEAN_SECONDS_MAX = 60
-
-
-class QueueManager:
-    """The queue-manager as a child of ours, to be killed and started again on the same port."""
-
-    def __init__(self, stack: LocalStack, pages: Path):
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            self.port = server.getsockname()[1]
-        self.base = f"http://127.0.0.1:{self.port}"
-        self.program = stack.programs / "queue-manager"
-        self.log = stack.data / "logs" / "queue-manager.log"
-        worker = stack.folder / "worker"
-        # The queue-manager passes no settings of the loader on; smaller pages are this test's own wish.
-        worker.write_text(
-            f'#!/bin/sh\nexport EXCHANGE_PAGE_ROWS={PAGE_ROWS}\nexec "{stack.programs}/streamforge-worker" "$@"\n'
-        )
-        worker.chmod(0o700)
-        self.environment = os.environ | stack.addresses | {
-            "PORT": str(self.port), "WORKER_PATH": str(worker), "CRASH_POINTS_DIR": str(pages),
-            "WORKER_LOG_DIR": str(stack.data / "logs" / "workers"), "LEASE_SECONDS": str(LEASE_SECONDS),
-        }
-        self.process = None
-        self.start_at = 0.0
-
-    @property
-    def pid(self) -> int | None:
-        return self.process.pid if self.process and self.process.poll() is None else None
-
-    def start(self) -> None:
-        command = ["setpriv", "--pdeathsig", "KILL", str(self.program)]
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
-                start_new_session=True,
-            )
-
-    def start_when_due(self, was_killed: bool) -> None:
-        """Starts it again after a kill; an end that nobody asked for is a failure."""
-        if self.pid is not None or time.monotonic() < self.start_at:
-            return
-        if not was_killed:
-            raise Failure(f"the queue-manager ended by itself, {self.process.returncode}; see {self.log}")
-        self.start()
-
-    def stop(self) -> None:
-        if self.pid is None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Chaos:
@@ -124,8 +71,8 @@ class Chaos:
         if missing:
             raise Failure(f"no kill fell {', '.join(missing)}: use more runs")
         say(
-            f"chaos: passed: {self.arguments.runs} runs, {kill_count} kills, every store equal to its source, "
-            f"seed {self.arguments.seed}{', with faults' if self.arguments.faults else ''}"
+            f"chaos: passed: {self.arguments.runs} runs, {kill_count} kills, every store equal to its source"
+            f", seed {self.arguments.seed}{', with faults' if self.arguments.faults else ''}"
         )
 
     def one_run(self, number: int, plan: list[Kill], chance=None) -> tuple[float, int]:
@@ -140,15 +87,17 @@ class Chaos:
         self.check_finished(queue)
         if plan and killing.flowing_count < FLOWING_KILLS_MIN:
             raise Failure(
-                f"run {number}: {killing.flowing_count} kills while records flowed, not {FLOWING_KILLS_MIN}")
+                f"run {number}: {killing.flowing_count} kills while records flowed, not {FLOWING_KILLS_MIN}"
+            )
         self.check_store(f"run {number}")
         self.check_second_run(number)
         self.check_nothing_left()
         self.check_manners()
         if plan:
             say(
-                f"run {number}: finished in {seconds:.1f} s, {killing.count} kills ({killing.flowing_count} while "
-                f"records flowed), {len(SYMBOLS)} stores agree, second run added nothing, nothing left over"
+                f"run {number}: finished in {seconds:.1f} s, {killing.count} kills "
+                f"({killing.flowing_count} while records flowed), {len(SYMBOLS)} stores agree, "
+                "second run added nothing, nothing left over"
             )
         return seconds, killing.count
 
@@ -195,16 +144,21 @@ class Chaos:
         self.set_faults(0)
         self.queue_id = self.start_queue(f"chaos-{self.arguments.seed}-{number}-again")
         queue = wait_for_queue(
-            self.manager.base, self.queue_id, RUN_SECONDS_MAX, lambda queue: self.stack.check())
+            self.manager.base, self.queue_id, RUN_SECONDS_MAX, lambda queue: self.stack.check()
+        )
         self.check_finished(queue)
         for step in queue["steps"]:
             for instance in step["instances"] if step["input"] else []:
                 count = self.sources[instance["instance"]].count
-                found = [instance[name] for name in ("records_read", "records_written", "duplicates", "dead_letters")]
+                found = [
+                    instance[name]
+                    for name in ("records_read", "records_written", "duplicates", "dead_letters")
+                ]
                 if found != [count, 0, count, 0]:
                     raise Failure(
-                        f"run {number} again: {instance['instance']}: read, written, duplicates, dead letters are "
-                        f"{found}, not {[count, 0, count, 0]}")
+                        f"run {number} again: {instance['instance']}: "
+                        f"read, written, duplicates, dead letters are {found}, not {[count, 0, count, 0]}"
+                    )
         self.check_store(f"run {number} again")
 
     def check_nothing_left(self) -> None:
@@ -217,12 +171,16 @@ class Chaos:
     def left_over(self) -> list[str]:
         left = []
         workers = [
-            pid for pid in marked_processes(self.stack.addresses["STREAMFORGE_STACK"]) if pid != self.manager.pid
+            pid
+            for pid in marked_processes(self.stack.addresses["STREAMFORGE_STACK"])
+            if pid != self.manager.pid
         ]
         if workers:
             left.append(f"processes {workers}")
         # No record was refused here, so no dead-letter topic has a reason to stay either.
-        names = [name for name in topics(self.stack.addresses["KAFKA_BOOTSTRAP_SERVERS"]) if name.startswith("wf-")]
+        names = [
+            name for name in topics(self.stack.addresses["KAFKA_BOOTSTRAP_SERVERS"]) if name.startswith("wf-")
+        ]
         if names:
             left.append(f"topics {names[:4]} of {len(names)}")
         attempts = int(self.store.query("SELECT count(*) FROM streamforge.attempts WHERE ended_at IS NULL"))
@@ -241,7 +199,8 @@ class Chaos:
         early = statistics["requests_before_retry_after"]
         if early:
             clients = {
-                name: client for name, client in statistics["clients"].items()
+                name: client
+                for name, client in statistics["clients"].items()
                 if client["requests_before_retry_after"]
             }
             raise Failure(f"{early} requests were made before Retry-After was over: {json.dumps(clients)}")
@@ -251,162 +210,35 @@ class Chaos:
     def print_diagnosis(self) -> None:
         """What is known of the queue at hand, for whoever has to find out why."""
         try:
-            queue = request("GET", f"{self.manager.base}/queues/{self.queue_id}")
+            queue_address = f"{self.manager.base}/queues/{self.queue_id}"
+            queue = request("GET", queue_address)
             for step in queue.get("steps", []):
                 step["instances"] = [one for one in step["instances"] if one["status"] != "finished"]
             say(f"without what is finished: {json.dumps(queue, indent=1)}")
             events, page = [], {"next_after": 0}
             while page["next_after"] is not None:
                 page = request(
-                    "GET", f"{self.manager.base}/queues/{self.queue_id}/events?limit=1000&after={page['next_after']}")
+                    "GET",
+                    f"{queue_address}/events?limit=1000&after={page['next_after']}",
+                )
                 events += page["events"]
             say("\n".join(json.dumps(event) for event in events[-15:]))
         except (Failure, OSError) as error:
             say(f"the queue-manager does not answer: {error}")
-        logs = sorted((self.stack.data / "logs" / "workers").glob(f"{self.queue_id}-*.log"), key=os.path.getmtime)
+        logs = sorted(
+            (self.stack.data / "logs" / "workers").glob(f"{self.queue_id}-*.log"), key=os.path.getmtime
+        )
         for log in [self.manager.log] + logs[-6:]:
             lines = log.read_text(errors="replace").splitlines()[-6:]
             say(f"--- {log.name}\n" + "\n".join(line[:500] for line in lines))
 
 
-class Killing:
-    """The kills of one run."""
-
-    def __init__(self, chaos: Chaos, number: int, plan: list[Kill], chance: random.Random):
-        self.chaos, self.number, self.chance = chaos, number, chance
-        self.waiting = list(plan)
-        self.armed: list[Kill] = []
-        self.count = self.flowing_count = 0
-        self.start = time.monotonic()
-        self.processes = Processes(chaos.stack.addresses["STREAMFORGE_STACK"], chaos.pages)
-        self.manager_was_killed = False
-
-    def until_final(self) -> dict:
-        """Kills as planned until the queue is final. Raises Failure when that takes too long."""
-        looked_at = 0.0
-        try:
-            while (now := time.monotonic()) - self.start < RUN_SECONDS_MAX:
-                self.chaos.stack.check()
-                self.chaos.manager.start_when_due(self.manager_was_killed)
-                self.begin_due_kills()
-                self.look_at_armed()
-                if now - looked_at > 0.3:
-                    looked_at = now
-                    queue = self.queue()
-                    if queue and queue["status"] in ("finished", "failed", "stopped"):
-                        return queue
-                time.sleep(0.01)
-            raise Failure(f"run {self.number}: {self.chaos.queue_id} is not final after {RUN_SECONDS_MAX} s")
-        finally:
-            self.release()
-
-    def queue(self) -> dict | None:
-        try:
-            return request("GET", f"{self.chaos.manager.base}/queues/{self.chaos.queue_id}", timeout=2)
-        except (OSError, Refused):
-            return None  # down at the moment, or just starting
-
-    def begin_due_kills(self) -> None:
-        elapsed = time.monotonic() - self.start
-        for kill in [kill for kill in self.waiting if kill.due_seconds <= elapsed]:
-            if kill.is_for_all:
-                self.waiting.remove(kill)
-                self.kill_all()
-            elif victim := self.choose(kill):
-                self.waiting.remove(kill)
-                if kill.point:
-                    self.arm(kill, victim)
-                else:
-                    self.strike(victim, victim.page.place if victim.page else "at its start")
-                    victim.close()
-
-    def choose(self, kill: Kill):
-        held = {armed.victim.pid for armed in self.armed if armed.victim}
-        manager = self.chaos.manager.pid
-        victim = self.processes.choose(
-            self.chance, self.chaos.queue_id, kill.kinds, manager if manager not in held else None,
-            needs_page=kill.point > 0)
-        if victim and victim.pid in held:
-            victim.close()
-            return None
-        return victim
-
-    def arm(self, kill: Kill, victim) -> None:
-        kill.victim, kill.armed_at = victim, time.monotonic()
-        victim.page.arm(kill.point)
-        self.armed.append(kill)
-
-    def look_at_armed(self) -> None:
-        for kill in list(self.armed):
-            victim = kill.victim
-            if point := victim.page.stopped:
-                self.strike(victim, f"exactly {POINTS[point]} (visit {victim.page.count(point)})", point)
-            elif victim.is_alive() and not is_armed_too_long(kill):
-                continue
-            else:
-                victim.page.disarm()
-                # It may have stopped in this very moment: then it is looked at again.
-                if victim.page.stopped:
-                    continue
-                self.waiting.append(kill)
-            self.armed.remove(kill)
-            victim.close()
-            kill.victim = None
-
-    def kill_all(self) -> None:
-        victims = []
-        if self.chaos.manager.pid is not None:
-            victims.append(self.processes.hold(self.chaos.manager.pid, MANAGER, MANAGER))
-        for pid, environment in self.processes.workers(self.chaos.queue_id).items():
-            victims.append(self.processes.hold_worker(pid, environment))
-        victims = [victim for victim in victims if victim]
-        places = [(victim, victim.page.place if victim.page else "at its start") for victim in victims]
-        is_first = True
-        for victim, place in places:
-            self.strike(victim, f"{place}, with all others", counts=is_first)
-            is_first = False
-            victim.close()
-
-    def strike(self, victim, place: str, point: int = 0, counts: bool = True) -> None:
-        stored = self.chaos.stored_count() if counts else None
-        if not victim.kill():
-            return
-        self.processes.count_kill(victim)
-        if point:
-            self.chaos.coverage.exact[point] += 1
-        else:
-            self.chaos.coverage.anywhere[victim.kind] += 1
-        if victim.kind == MANAGER:
-            self.manager_was_killed = True
-            self.chaos.manager.process.wait(10)
-            self.chaos.manager.start_at = time.monotonic() + self.chance.uniform(0.1, 2)
-        if counts:
-            self.count += 1
-            self.flowing_count += 0 < stored < self.chaos.expected
-        seconds = time.monotonic() - self.start
-        flow = "" if stored is None else f", {stored} of {self.chaos.expected} records stored"
-        say(
-            f"run {self.number} {seconds:5.1f} s: killed {victim.kind} {victim.name if victim.kind != MANAGER else ''}"
-            f" (process {victim.pid}) {place}{flow}".replace("  ", " "))
-
-    def release(self) -> None:
-        """Lets go of everybody who is still armed; one that stands at its point already goes on."""
-        for kill in self.armed:
-            kill.victim.page.disarm()
-            if kill.victim.page.stopped and kill.victim.is_alive():
-                signal.pidfd_send_signal(kill.victim.descriptor, signal.SIGCONT)
-            kill.victim.close()
-        self.armed = []
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
-
-
 def build() -> Path:
     subprocess.run([ROOT / "scripts" / "setup"], check=True)
     subprocess.run([ROOT / "scripts" / "build"], check=True, stdout=sys.stderr)
-    shown = subprocess.run(["swift", "build", "--show-bin-path"], check=True, capture_output=True, text=True, cwd=ROOT)
+    shown = subprocess.run(
+        ["swift", "build", "--show-bin-path"], check=True, capture_output=True, text=True, cwd=ROOT
+    )
     return Path(shown.stdout.strip())
 
 
@@ -426,7 +258,8 @@ def run(arguments) -> None:
 
 def main(description: str) -> int:
     parser = argparse.ArgumentParser(
-        prog="scripts/chaos", description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        prog="scripts/chaos", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("where", choices=["local"], help="on this machine")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))

@@ -41,7 +41,7 @@ class CrashPage:
 
     @staticmethod
     def of(directory: Path, pid: int) -> "CrashPage | None":
-        """nil while the process has made none."""
+        """None while the process has made none."""
         try:
             return CrashPage(directory, pid)
         except (OSError, ValueError):

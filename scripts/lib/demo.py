@@ -19,7 +19,15 @@ TYPE = f"api_candles_{INTERVAL}"
 WAIT_SECONDS = 300
 
 HEADINGS = [
-    "symbol", "produced", "written", "duplicates", "dead letters", "first", "last", "seconds", "records/s",
+    "symbol",
+    "produced",
+    "written",
+    "duplicates",
+    "dead letters",
+    "first",
+    "last",
+    "seconds",
+    "records/s",
     "store = source",
 ]
 
@@ -49,7 +57,9 @@ def report(queue: dict, store: candles.Store) -> tuple[list[list[str]], list[str
         stored = store.of_collection(candles.collection_of(symbol, TYPE, TIME_RANGE))
         loader, connector = loaders[symbol], connectors[symbol]
         agrees = (
-            source == stored and source.count > 0 and loader["records_written"] == source.count
+            source == stored
+            and source.count > 0
+            and loader["records_written"] == source.count
             and connector["records_written"] == source.count
             and connector["duplicates"] == connector["dead_letters"] == 0
         )
@@ -57,12 +67,20 @@ def report(queue: dict, store: candles.Store) -> tuple[list[list[str]], list[str
             wrong.append(symbol)
             print(f"{symbol}: source {source}, store {stored}", file=sys.stderr)
         seconds = seconds_between(loader["started_at"], connector["finished_at"])
-        rows.append([
-            symbol, str(loader["records_written"]), str(connector["records_written"]),
-            str(connector["duplicates"]), str(connector["dead_letters"]), moment(stored.first_time),
-            moment(stored.last_time), f"{seconds:.2f}", f"{source.count / max(seconds, 0.001):.0f}",
-            "yes" if agrees else "NO",
-        ])
+        rows.append(
+            [
+                symbol,
+                str(loader["records_written"]),
+                str(connector["records_written"]),
+                str(connector["duplicates"]),
+                str(connector["dead_letters"]),
+                moment(stored.first_time),
+                moment(stored.last_time),
+                f"{seconds:.2f}",
+                f"{source.count / max(seconds, 0.001):.0f}",
+                "yes" if agrees else "NO",
+            ]
+        )
     return rows, wrong
 
 
@@ -94,7 +112,9 @@ def run(programs: Path) -> bool:
     print_table(rows)
     count = sum(int(row[2]) for row in rows)
     verdict = f"DISAGREES for {', '.join(wrong)}" if wrong else "the store agrees with the source"
-    print(f"demo: {count} records of {len(rows)} symbols in {seconds:.1f} s, {count / seconds:.0f}/s; {verdict}")
+    print(
+        f"demo: {count} records of {len(rows)} symbols in {seconds:.1f} s, {count / seconds:.0f}/s; {verdict}"
+    )
     return not wrong
 
 

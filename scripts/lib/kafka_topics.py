@@ -32,7 +32,9 @@ def topics(server: str, timeout: float = 10) -> list[str]:
     host, _, port = server.split(",")[0].rpartition(":")
     client = b"streamforge-chaos"
     # -1 topics: all of them.
-    message = struct.pack(">hhih", METADATA, VERSION, CORRELATION, len(client)) + client + struct.pack(">i", -1)
+    message = (
+        struct.pack(">hhih", METADATA, VERSION, CORRELATION, len(client)) + client + struct.pack(">i", -1)
+    )
     with socket.create_connection((host, int(port)), timeout=timeout) as connection:
         connection.sendall(struct.pack(">i", len(message)) + message)
         (length,) = struct.unpack(">i", _exactly(connection, 4))

@@ -60,11 +60,18 @@ class LocalStack:
         command = ["setpriv", "--pdeathsig", "TERM", str(programs / "streamforge"), "up", "--port", "0"]
         command += ["--data-dir", str(self.folder / "data")]
         command += [] if with_queue_manager else ["--no-queue-manager"]
-        kept = {k: v for k, v in os.environ.items() if k not in ("POSTGRES_URL", "BINANCE_API_URL", "ARANGO_URL")}
+        kept = {
+            k: v for k, v in os.environ.items() if k not in ("POSTGRES_URL", "BINANCE_API_URL", "ARANGO_URL")
+        }
         with open(self.log, "wb") as log:
             # A session of its own: Ctrl-C in the terminal reaches the script, which ends the stack in order.
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, start_new_session=True,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                start_new_session=True,
                 env=kept | (environment or {}),
             )
         self.addresses: dict[str, str] = {}
