@@ -1,0 +1,134 @@
+import Foundation
+import KafkaBridge
+import PostgresBridge
+import ServiceRuntime
+
+/// Runs the sides in turns and judges the result.
+struct Harness {
+    static let psqlBar = 0.8
+    static let pythonBar = 2.0
+    static let memoryBarMegabytes = 80.0
+    /// Growth per 1,000,000 candles that still counts as flat: allocators settle by less.
+    static let growthBarMegabytes = 5.0
+
+    let plan: BenchConnector.Plan
+    let servers: Servers
+
+    /// - Returns: whether every bar is reached.
+    func run() async throws -> Bool {
+        let rows = "\(servers.folder)/candles.tsv"
+        let bytes = try CandleRows.write(rows, count: plan.candles)
+        print(
+            "\(plan.candles) candles of \(bytes / plan.candles) bytes, \(plan.rounds) rounds, broker "
+                + "\(servers.broker.kind.rawValue)")
+        let pool = PostgresPool(url: servers.cluster.url, connectionsMax: 2)
+        let psql = PsqlSide(cluster: servers.cluster, rows: rows)
+        var rates: (ours: [Double], psql: [Double], python: [Double]) = ([], [], [])
+        var memory = Memory()
+        for round in 0..<plan.rounds {
+            let ours = try await connector(round, pool, &memory)
+            let copied = try await measure("psql", round, pool) { try await psql.store(into: $0) }
+            let python = try await peer(round, pool)
+            rates.ours.append(ours)
+            rates.psql.append(copied)
+            rates.python.append(python)
+            print("  round \(round + 1): ours \(Int(ours)), psql \(Int(copied)), python \(Int(python)) rows/s")
+        }
+        await pool.close()
+        return judge(rates.ours, rates.psql, rates.python, memory)
+    }
+
+    private func connector(
+        _ round: Int, _ pool: PostgresPool, _ memory: inout Memory
+    ) async throws -> Double {
+        let side = try ChildSide(
+            CommandLine.arguments[0], ["reader", servers.broker.connection.bootstrapServers],
+            environment: ["BENCH_POSTGRES_URL": servers.cluster.url.revealed])
+        try await side.waitUntilReady()
+        var peaks = [try await side.peakMegabytes()]
+        let rate = try await measure("ours", round, pool) { collection in
+            try await storeInPortions(side, collection) { peaks.append(try await side.peakMegabytes()) }
+        }
+        await side.end()
+        memory.add(peaks, portion: plan.portion)
+        print("  memory of each portion, MB: \(peaks.map { String(Int($0)) }.joined(separator: " "))")
+        return rate
+    }
+
+    private func peer(_ round: Int, _ pool: PostgresPool) async throws -> Double {
+        let environment = ProcessInfo.processInfo.environment
+        let side = try ChildSide(
+            environment["BENCH_PYTHON"] ?? "/usr/bin/python3",
+            [
+                environment["BENCH_PEER"] ?? "bench/connector_peer.py",
+                servers.broker.connection.bootstrapServers,
+            ],
+            environment: ["BENCH_POSTGRES_URL": servers.cluster.url.revealed])
+        try await side.waitUntilReady()
+        let rate = try await measure("python", round, pool) { try await storeInPortions(side, $0) {} }
+        await side.end()
+        return rate
+    }
+
+    /// - Returns: rows a second.
+    private func measure(
+        _ name: String, _ round: Int, _ pool: PostgresPool, _ store: (String) async throws -> Duration
+    ) async throws -> Double {
+        let collection = "bench_\(name)_\(round)"
+        try await pool.execute("CREATE SCHEMA IF NOT EXISTS documents")
+        try await pool.execute(
+            """
+            CREATE TABLE documents.\(identifier: collection)
+                (_key text COLLATE "C" PRIMARY KEY, document jsonb NOT NULL)
+            """)
+        // What the side before has left to write is not this one's to pay.
+        try await pool.execute("CHECKPOINT")
+        let took = try await store(collection)
+        let rows = try await pool.execute("SELECT count(*) FROM documents.\(identifier: collection)")
+        guard try rows[0][0, as: Int.self] == plan.candles else { throw BenchError("\(name) lost rows") }
+        try await pool.execute("DROP TABLE documents.\(identifier: collection)")
+        return Double(plan.candles) / (took / .seconds(1))
+    }
+
+    /// Fills a topic just ahead of the reader, lets it be stored, deletes it: a small broker stays small.
+    private func storeInPortions(
+        _ side: ChildSide, _ collection: String, _ afterPortion: () async throws -> Void
+    ) async throws -> Duration {
+        let admin = try KafkaAdmin(servers.broker.connection)
+        let producer = try KafkaProducer(
+            servers.broker.connection, .init(transactionalID: "bench-\(collection)"))
+        try await producer.initTransactions()
+        var took = Duration.zero
+        for start in stride(from: 0, to: plan.candles, by: plan.portion) {
+            let numbers = start..<min(start + plan.portion, plan.candles)
+            let topic = "wf-\(collection)-\(start)"
+            try await admin.createTopics([TopicSpecification(topic, partitions: 1)])
+            try await CandleRows.fill(topic, numbers, producer)
+            took += try await side.store(topic: topic, collection: collection, count: numbers.count)
+            try await afterPortion()
+            try await admin.deleteTopics([topic])
+        }
+        try await producer.close()
+        await admin.close()
+        return took
+    }
+
+    private func judge(_ ours: [Double], _ psql: [Double], _ python: [Double], _ memory: Memory) -> Bool {
+        let (a, b, c) = (Spread(ours), Spread(psql), Spread(python))
+        print("connector            \(a)\npsql \\copy staged    \(b)\nPython               \(c)")
+        let bars = [
+            ("speed over psql", a.median / b.median, ">=", Self.psqlBar),
+            ("speed over Python", a.median / c.median, ">=", Self.pythonBar),
+            ("peak memory, MB", memory.max, "<", Self.memoryBarMegabytes),
+            ("growth, MB a million", memory.growth, "<", Self.growthBarMegabytes),
+        ]
+        var holds = true
+        for (name, value, comparison, bar) in bars {
+            let isReached = comparison == "<" ? value < bar : value >= bar
+            holds = holds && isReached
+            let shown = String(format: "%.2f", value)
+            print("\(name): \(shown), bar \(comparison) \(bar)\(isReached ? "" : "  NOT REACHED")")
+        }
+        return holds
+    }
+}
