@@ -71,6 +71,12 @@ let package = Package(
         program("bench-kafka", ["KafkaBridge", "LocalStack"]),
         program("bench-start", ["KafkaBridge", "LocalStack", "ServiceRuntime", "Workflow"]),
         program(
+            "bench-connector",
+            [
+                "ArangoConnector", "DocumentStores", "KafkaBridge", "LocalStack", "MarketData",
+                "PostgresBridge", "ServiceRuntime", "Workflow",
+            ]),
+        program(
             "bench-store", ["DocumentStores", "LocalStack", "PostgresBridge", "ServiceRuntime", "Workflow"]),
 
         // The engine and the workers.
@@ -92,8 +98,12 @@ let package = Package(
                 "HTTPBridge", logging, metrics,
             ]),
         module(
-            "ArangoConnector", path: "Sources/Workers/ArangoConnector",
-            ["WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "DocumentStores"]),
+            "ArangoConnector", path: "Sources/Workers/ArangoConnector", exclude: ["CMalloc"],
+            [
+                "CMalloc", "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge",
+                "DocumentStores",
+            ]),
+        .target(name: "CMalloc", path: "Sources/Workers/ArangoConnector/CMalloc"),
 
         // One machine: the local stack and the replay exchange.
         module("LocalStack", ["ServiceRuntime", "KafkaBridge", "PostgresBridge", "HTTPBridge", lifecycle]),

@@ -73,7 +73,7 @@ struct Rig: Sendable {
         let consumer = try KafkaConsumer(kafka, ConnectorParts.consumerConfiguration(group: group))
         let producer = try KafkaProducer(kafka)
         let parts = ConnectorParts(
-            consumer: consumer, admin: admin, producer: producer, store: other ?? store)
+            consumer: consumer, producer: producer, store: other ?? store)
         let stream = ConnectorStream(
             partition: partition, attempt: attempt, collection: collection, symbol: symbol,
             interval: Candles.interval)

@@ -10,23 +10,33 @@ import ServiceRuntime
 /// memory. It exits with 1 when a bar is not reached. `bench-connector reader …` is the connector's process.
 @main
 struct BenchConnector {
-    static func main() async throws {
+    static func main() async {
+        do {
+            exit(try await run() ? 0 : 1)
+        } catch {
+            FileHandle.standardError.write(Data("bench-connector: \(error)\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func run() async throws -> Bool {
         let arguments = Array(CommandLine.arguments.dropFirst())
         if arguments.first == "reader" {
             try await ConnectorSide(arguments.dropFirst()).serve()
-            return
+            return true
         }
         let plan = Plan(arguments)
-        let holds = try await withServers { servers in try await Harness(plan: plan, servers: servers).run() }
-        exit(holds ? 0 : 1)
+        return try await withServers { try await Harness(plan: plan, servers: $0).run() }
     }
 
     struct Plan: Sendable {
         let candles: Int
         let rounds: Int
-        /// By default about 9 MB of a topic: the small broker for one machine answers a fetch with all there is,
-        /// whatever limit the reader names, and all of it would be in the reader's memory.
+        /// Candles a topic holds at a time: by default about 42 MB.
         let portion: Int
+        /// The same for the run that measures memory, about 9 MB: the small broker for one machine answers a
+        /// fetch with all there is, whatever limit the reader names, and all of it would be in its memory.
+        let memoryPortion = 20_000
 
         /// - Parameter arguments: `--short`, or numbers in the order of the fields above.
         init(_ arguments: [String]) {
@@ -34,7 +44,7 @@ struct BenchConnector {
             let numbers = arguments.compactMap { Int($0) }
             candles = numbers.first ?? (isShort ? 200_000 : 1_000_000)
             rounds = numbers.dropFirst().first ?? (isShort ? 3 : 5)
-            portion = numbers.dropFirst(2).first ?? 20_000
+            portion = numbers.dropFirst(2).first ?? 100_000
         }
     }
 

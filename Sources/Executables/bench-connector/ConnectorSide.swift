@@ -22,12 +22,12 @@ struct ConnectorSide {
     }
 
     func serve() async throws {
+        MemoryPolicy.apply()
         let kafka = KafkaConnection(broker)
         let parts = ConnectorParts(
             consumer: try KafkaConsumer(kafka, ConnectorParts.consumerConfiguration(group: "sf-bench")),
-            admin: try KafkaAdmin(kafka), producer: try KafkaProducer(kafka),
+            producer: try KafkaProducer(kafka),
             store: try await PostgreSQLDocumentStore.open(database, connectionsMax: 2))
-        _ = try await parts.admin.partitionCounts()
         try await parts.store.ping(timeout: .seconds(10))
         say("ready")
         while let line = readLine() {

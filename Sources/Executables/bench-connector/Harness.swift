@@ -24,35 +24,54 @@ struct Harness {
         let pool = PostgresPool(url: servers.cluster.url, connectionsMax: 2)
         let psql = PsqlSide(cluster: servers.cluster, rows: rows)
         var rates: (ours: [Double], psql: [Double], python: [Double]) = ([], [], [])
-        var memory = Memory()
+        let memory = try await measureMemory(pool)
         for round in 0..<plan.rounds {
-            let ours = try await connector(round, pool, &memory)
+            let ours = try await connector(round, pool)
             let copied = try await measure("psql", round, pool) { try await psql.store(into: $0) }
             let python = try await peer(round, pool)
             rates.ours.append(ours)
             rates.psql.append(copied)
             rates.python.append(python)
-            print("  round \(round + 1): ours \(Int(ours)), psql \(Int(copied)), python \(Int(python)) rows/s")
+            print(
+                "  round \(round + 1): ours \(Int(ours)), psql \(Int(copied)), python \(Int(python)) rows/s")
         }
         await pool.close()
         return judge(rates.ours, rates.psql, rates.python, memory)
     }
 
-    private func connector(
-        _ round: Int, _ pool: PostgresPool, _ memory: inout Memory
-    ) async throws -> Double {
+    private func connector(_ round: Int, _ pool: PostgresPool) async throws -> Double {
+        let side = try await connectorSide()
+        let rate = try await measure("ours", round, pool) {
+            try await storeInPortions(of: plan.portion, side, $0) {}
+        }
+        await side.end()
+        return rate
+    }
+
+    /// A run of its own with smaller portions.
+    private func measureMemory(_ pool: PostgresPool) async throws -> Memory {
+        let side = try await connectorSide()
+        var peaks = [try await side.peakMegabytes()]
+        _ = try await measure("memory", 0, pool) { collection in
+            try await storeInPortions(of: plan.memoryPortion, side, collection) {
+                peaks.append(try await side.peakMegabytes())
+            }
+        }
+        await side.end()
+        print(
+            "  memory at the start and of each portion, MB: \(peaks.map { String(Int($0)) }.joined(separator: " "))"
+        )
+        var memory = Memory()
+        memory.add(peaks, portion: plan.memoryPortion)
+        return memory
+    }
+
+    private func connectorSide() async throws -> ChildSide {
         let side = try ChildSide(
             CommandLine.arguments[0], ["reader", servers.broker.connection.bootstrapServers],
             environment: ["BENCH_POSTGRES_URL": servers.cluster.url.revealed])
         try await side.waitUntilReady()
-        var peaks = [try await side.peakMegabytes()]
-        let rate = try await measure("ours", round, pool) { collection in
-            try await storeInPortions(side, collection) { peaks.append(try await side.peakMegabytes()) }
-        }
-        await side.end()
-        memory.add(peaks, portion: plan.portion)
-        print("  memory of each portion, MB: \(peaks.map { String(Int($0)) }.joined(separator: " "))")
-        return rate
+        return side
     }
 
     private func peer(_ round: Int, _ pool: PostgresPool) async throws -> Double {
@@ -65,7 +84,9 @@ struct Harness {
             ],
             environment: ["BENCH_POSTGRES_URL": servers.cluster.url.revealed])
         try await side.waitUntilReady()
-        let rate = try await measure("python", round, pool) { try await storeInPortions(side, $0) {} }
+        let rate = try await measure("python", round, pool) {
+            try await storeInPortions(of: plan.portion, side, $0) {}
+        }
         await side.end()
         return rate
     }
@@ -92,15 +113,15 @@ struct Harness {
 
     /// Fills a topic just ahead of the reader, lets it be stored, deletes it: a small broker stays small.
     private func storeInPortions(
-        _ side: ChildSide, _ collection: String, _ afterPortion: () async throws -> Void
+        of portion: Int, _ side: ChildSide, _ collection: String, _ afterPortion: () async throws -> Void
     ) async throws -> Duration {
         let admin = try KafkaAdmin(servers.broker.connection)
         let producer = try KafkaProducer(
             servers.broker.connection, .init(transactionalID: "bench-\(collection)"))
         try await producer.initTransactions()
         var took = Duration.zero
-        for start in stride(from: 0, to: plan.candles, by: plan.portion) {
-            let numbers = start..<min(start + plan.portion, plan.candles)
+        for start in stride(from: 0, to: plan.candles, by: portion) {
+            let numbers = start..<min(start + portion, plan.candles)
             let topic = "wf-\(collection)-\(start)"
             try await admin.createTopics([TopicSpecification(topic, partitions: 1)])
             try await CandleRows.fill(topic, numbers, producer)

@@ -30,7 +30,8 @@ struct PsqlSide {
         let start = ContinuousClock.now
         let psql = try await ChildProcess.start(command)
         guard let exit = await psql.waitForExit(timeout: .seconds(600)), exit.isSuccess else {
-            throw BenchError("psql failed: \((try? String(contentsOfFile: "\(rows).log", encoding: .utf8)) ?? "")")
+            throw BenchError(
+                "psql failed: \((try? String(contentsOfFile: "\(rows).log", encoding: .utf8)) ?? "")")
         }
         return ContinuousClock.now - start
     }
@@ -39,7 +40,8 @@ struct PsqlSide {
         let file = "\(rows).pgpass"
         let password = try String(contentsOfFile: cluster.passwordFile, encoding: .utf8)
         let isWritten = FileManager.default.createFile(
-            atPath: file, contents: Data("*:*:*:*:\(password)\n".utf8), attributes: [.posixPermissions: 0o600])
+            atPath: file, contents: Data("*:*:*:*:\(password)\n".utf8), attributes: [.posixPermissions: 0o600]
+        )
         guard isWritten else { throw BenchError("cannot write \(file)") }
         return file
     }

@@ -6,7 +6,7 @@ package struct ConnectorLimits: Sendable {
 
     /// A batch is stored when it holds this many documents or bytes, or when the first of its records has
     /// waited this long.
-    package var batchRecordsMax = 5_000
+    package var batchRecordsMax = 10_000
     package var batchBytesMax = 4 << 20
     package var batchWait = Duration.milliseconds(200)
     /// More dead letters than this end the step.

@@ -33,16 +33,14 @@ package struct ConnectorStream: Sendable {
 package struct ConnectorParts: Sendable {
     /// Reads by assignment, with ``OffsetReset/fail``; its group only gets the positions, for the lag.
     package var consumer: KafkaConsumer
-    package var admin: KafkaAdmin
     /// Writes dead letters.
     package var producer: KafkaProducer
     package var store: any DocumentStore
 
     package init(
-        consumer: KafkaConsumer, admin: KafkaAdmin, producer: KafkaProducer, store: any DocumentStore
+        consumer: KafkaConsumer, producer: KafkaProducer, store: any DocumentStore
     ) {
         self.consumer = consumer
-        self.admin = admin
         self.producer = producer
         self.store = store
     }
@@ -54,8 +52,8 @@ package struct ConnectorParts: Sendable {
         var configuration = KafkaConsumerConfiguration(group: group)
         configuration.isolation = .readCommitted
         configuration.offsetReset = .fail
-        // The store is slower than the broker: more in memory would only wait there.
-        configuration.prefetchBytesMax = 4 << 20
+        // A batch is read while another is written, which takes longer: more in memory would only wait there.
+        configuration.prefetchBytesMax = 1 << 20
         configuration.fetchWaitMax = .milliseconds(100)
         return configuration
     }

@@ -56,6 +56,9 @@ struct PartitionReader {
                 builder.end(.failed(ConnectorError(error)))
             }
         }
+        // Nothing after the end is wanted: a broker that answers empty fetches at once would be asked all the
+        // time while the last batch is written.
+        if builder.batch.ending != nil { try? await consumer.pause([partition]) }
         return builder.take()
     }
 

@@ -71,7 +71,8 @@ package struct StreamConnector: Sendable {
         hooks.report(course.counts)
         if limits.isExceeded(by: progress.deadLetters, of: nil) { throw writer.tooManyDeadLetters(progress) }
         do throws(KafkaError) {
-            try check(progress, against: try await parts.admin.watermarks(of: stream.partition))
+            // By the consumer itself: it then knows the leader and fetches at once.
+            try check(progress, against: try await parts.consumer.watermarks(of: stream.partition))
             try await parts.consumer.assign([stream.partition: .offset(progress.nextOffset)])
         } catch {
             throw ConnectorError(error)

@@ -51,7 +51,7 @@ struct StreamWriter: Sendable {
     /// aborted records) leaves no lag.
     func commitEnd() async {
         do {
-            await commit(try await parts.admin.watermarks(of: stream.partition).high)
+            await commit(try await parts.consumer.watermarks(of: stream.partition).high)
         } catch {
             hooks.observe(.positionCommitFailed(error))
         }

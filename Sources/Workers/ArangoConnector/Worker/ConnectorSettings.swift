@@ -24,9 +24,9 @@ enum ConnectorSettings {
         doc: "Where documents go. Not set: ArangoDB when `ARANGO_URL` is set, else PostgreSQL."
     ).optional()
     static let batchRecords = Setting<Int>.integer(
-        "BATCH_RECORDS", in: 1...DocumentBatch.documentsMax, example: "5000",
+        "BATCH_RECORDS", in: 1...DocumentBatch.documentsMax, example: "10000",
         doc: "Documents stored at once."
-    ).fallback("5000")
+    ).fallback("10000")
     static let batchBytes = Setting<Int>.integer(
         "BATCH_BYTES", in: 1...DocumentBatch.bytesMax, example: "4194304",
         doc: "Bytes of documents stored at once; a document that is larger goes alone."

@@ -10,6 +10,7 @@ package enum ConnectorWorker {
         summary: "Stores the records of a data topic in ArangoDB or PostgreSQL.",
         settings: ConnectorSettings.groups
     ) { values in
+        MemoryPolicy.apply()
         let stream = try ConnectorSettings.stream(values)
         let choice = try StoreChoice(values)
         return { context in try await run(stream, choice, context) }
@@ -51,7 +52,6 @@ package enum ConnectorWorker {
             consumer: try KafkaConsumer(
                 context.kafka, ConnectorParts.consumerConfiguration(group: group),
                 observe: context.kafkaObserver),
-            admin: try KafkaAdmin(context.kafka, observe: context.kafkaObserver),
             producer: try KafkaProducer(context.kafka, observe: context.kafkaObserver), store: store)
     }
 
@@ -81,7 +81,6 @@ package enum ConnectorWorker {
     /// Everything was acknowledged: what these wait for is only the clients' own end.
     private static func close(_ parts: ConnectorParts) async {
         await parts.consumer.close(timeout: closeMax)
-        await parts.admin.close()
         try? await parts.producer.close(timeout: closeMax)
         await parts.store.close()
     }
