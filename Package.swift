@@ -68,7 +68,7 @@ let package = Package(
             ]),
 
         // Measurements, run by hand.
-        program("bench-kafka", ["KafkaBridge", "LocalStack"]),
+        program("bench-kafka", ["KafkaBridge", "LocalStack", "ServiceRuntime"]),
         program("bench-start", ["KafkaBridge", "LocalStack", "ServiceRuntime", "Workflow"]),
         program(
             "bench-connector",
@@ -98,12 +98,11 @@ let package = Package(
                 "HTTPBridge", logging, metrics,
             ]),
         module(
-            "ArangoConnector", path: "Sources/Workers/ArangoConnector", exclude: ["CMalloc"],
+            "ArangoConnector", path: "Sources/Workers/ArangoConnector",
             [
-                "CMalloc", "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge",
+                "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge",
                 "DocumentStores",
             ]),
-        .target(name: "CMalloc", path: "Sources/Workers/ArangoConnector/CMalloc"),
 
         // One machine: the local stack and the replay exchange.
         module("LocalStack", ["ServiceRuntime", "KafkaBridge", "PostgresBridge", "HTTPBridge", lifecycle]),
@@ -156,7 +155,9 @@ let package = Package(
             path: "Tests/Probe", swiftSettings: strict),
         tests("KafkaBridgeTests", ["KafkaBridge", "CRdkafka"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
-        tests("HTTPBridgeTests", ["HTTPBridge", "ServiceRuntime", hummingbird, logging]),
+        tests(
+            "HTTPBridgeTests", resources: [.copy("http2_server.py")],
+            ["HTTPBridge", "ServiceRuntime", hummingbird, logging]),
         tests(
             "DocumentStoresTests", resources: [.copy("Fixtures"), .copy("python_arango_check.py")],
             [

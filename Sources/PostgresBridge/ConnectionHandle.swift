@@ -34,8 +34,9 @@ final class ConnectionHandle {
     static func connect(
         _ configuration: PostgresConfiguration, cancelSignal: CancelSignal
     ) throws(PostgresError) -> ConnectionHandle {
-        let operation = "connect to \(configuration.url)"
-        let options = configuration.connectionOptions
+        let url = configuration.currentURL()
+        let operation = "connect to \(url)"
+        let options = configuration.connectionOptions(url)
         guard let pointer = startConnect(options) else {
             throw PostgresError(.connectFailed, operation: operation, message: "out of memory")
         }

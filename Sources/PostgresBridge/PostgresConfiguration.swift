@@ -1,6 +1,7 @@
 /// How connections of a pool behave.
 package struct PostgresConfiguration: Sendable {
-    package var url: PostgresURL
+    /// Asked before each new connection, so that a rotated password takes effect without a restart.
+    package var currentURL: @Sendable () -> PostgresURL
     /// Shown in `pg_stat_activity`.
     package var applicationName: String
     package var connectionsMax: Int
@@ -24,7 +25,14 @@ package struct PostgresConfiguration: Sendable {
     package var sessionSettings: [String: String] = [:]
 
     package init(url: PostgresURL, applicationName: String = "streamforge", connectionsMax: Int = 8) {
-        self.url = url
+        self.init(currentURL: { url }, applicationName: applicationName, connectionsMax: connectionsMax)
+    }
+
+    package init(
+        currentURL: @escaping @Sendable () -> PostgresURL, applicationName: String = "streamforge",
+        connectionsMax: Int = 8
+    ) {
+        self.currentURL = currentURL
         self.applicationName = applicationName
         self.connectionsMax = connectionsMax
     }
@@ -32,8 +40,8 @@ package struct PostgresConfiguration: Sendable {
     /// The time after which a silent server is taken for lost.
     var silenceMax: Duration? { statementTimeout.map { $0 + .seconds(5) } }
 
-    /// What goes into libpq's connection parameters beside the URL.
-    var connectionOptions: [PostgresURL.Option] {
+    /// libpq's connection parameters: the URL's and ours.
+    func connectionOptions(_ url: PostgresURL) -> [PostgresURL.Option] {
         var settings = sessionSettings
         settings["client_min_messages"] = "warning"
         settings["idle_in_transaction_session_timeout"] = String(idleInTransactionTimeout.milliseconds)

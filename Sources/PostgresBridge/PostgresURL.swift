@@ -48,6 +48,11 @@ package struct PostgresURL: Sendable, Hashable, CustomStringConvertible {
     package var database: String { self["dbname"] ?? user }
 
     /// The same server and user, another database.
+    /// Follows a text that may change, e.g. a rotated secret; one that is no URL leaves this one in force.
+    package func following(_ text: @escaping @Sendable () -> String?) -> @Sendable () -> PostgresURL {
+        { text().flatMap { try? PostgresURL($0) } ?? self }
+    }
+
     package func with(database: String) -> PostgresURL {
         setting("dbname", to: database)
     }

@@ -31,7 +31,7 @@ struct PostgreSQLContractTests {
         _ body: (PostgreSQLDocumentStore) async throws -> Value
     ) async throws -> Value {
         try await withPostgres { pool in
-            let store = try await PostgreSQLDocumentStore.open(pool.configuration.url)
+            let store = try await PostgreSQLDocumentStore.open(pool.configuration.currentURL())
             do {
                 let value = try await body(store)
                 await store.close()

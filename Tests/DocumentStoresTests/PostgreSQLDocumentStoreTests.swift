@@ -295,7 +295,7 @@ struct PostgreSQLDocumentStoreTests {
             }
             #expect(write?.code == .notFound)
             let database = await #expect(throws: StoreError.self) {
-                try await PostgreSQLDocumentStore.open(pool.configuration.url.with(database: "absent"))
+                try await PostgreSQLDocumentStore.open(pool.configuration.currentURL().with(database: "absent"))
             }
             #expect(database?.code == .notFound)
             try await store.ping(timeout: .seconds(5))
@@ -312,7 +312,7 @@ private func withStore(
     _ body: (PostgreSQLDocumentStore, PostgresPool, CollectionName) async throws -> Void
 ) async throws {
     try await withPostgres { pool in
-        let store = try await PostgreSQLDocumentStore.open(pool.configuration.url)
+        let store = try await PostgreSQLDocumentStore.open(pool.configuration.currentURL())
         let collection = try #require(CollectionName("candles"))
         try await store.ensureCollection(collection, indexes: [])
         try await body(store, pool, collection)

@@ -23,8 +23,10 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
         # Configuration
 
         Programs are configured by environment variables only. Any variable `X` may be given as `X_FILE`, the path of a file that
-        holds the value; it is read again when the file changes. A wrong or missing value stops the program at its start with
-        one line that says what would be right. `--print-settings` prints the values in force, secrets hidden.
+        holds the value. `POSTGRES_URL` and `ARANGO_PASSWORD` are read again when their file changes, and used for the next
+        connection; `KAFKA_PASSWORD` for the next Kafka client, i.e. by the next worker. A wrong or missing value stops the
+        program at its start with one line that says what would be right. `--print-settings` prints the values in force,
+        secrets hidden.
 
         This page is made from the code: `UPDATE_DOCS=1 scripts/test --filter DocumentationTests`.
 

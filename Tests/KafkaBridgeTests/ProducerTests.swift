@@ -68,6 +68,64 @@ struct ProducerTests {
         try await producer.close()
     }
 
+    @Test func `bare records and those with headers or times keep their order in one batch`() async throws {
+        let connection = try BrokerTrait.connection
+        let topic = try await makeTopic(connection, configuration: ["retention.ms": "-1"])
+        let producer = try KafkaProducer(connection)
+        var batch = RecordBatch()
+        // Neighbours without headers are handed over many at once.
+        for number in 0..<2_000 {
+            let value = "v\(number)".utf8
+            switch number {
+            case 700: batch.append(key: "k".utf8, value: value, headers: [(name: "h", value: [1])])
+            case 701: batch.append(key: "k".utf8, value: value, timestampMilliseconds: 1_722_470_400_000)
+            case 702: batch.append(key: nil as [UInt8]?, value: value)
+            default: batch.append(key: "k".utf8, value: value)
+            }
+        }
+        let stored = try await producer.send(batch, to: topic, partition: 0)
+        #expect(
+            stored == BatchAcknowledgement(count: 2_000, partition: 0, firstOffset: 0, lastOffset: 1_999))
+        let values = try await readToEnd(connection, [TopicPartition(topic, 0): .beginning])
+        #expect(values == (0..<2_000).map { "v\($0)" })
+        try await producer.close()
+    }
+
+    @Test func `nothing is sent after a record that is too large`() async throws {
+        var connection = try BrokerTrait.connection
+        connection.overrides["message.max.bytes"] = "20000"
+        let topic = try await makeTopic(connection)
+        let producer = try KafkaProducer(connection)
+        var batch = RecordBatch()
+        for number in 0..<600 {
+            let length = number == 300 ? 20_000 : number == 200 ? 19_700 : 10
+            batch.append(key: nil as [UInt8]?, value: [UInt8](repeating: 0x61, count: length))
+        }
+        let error = try await kafkaError { _ = try await producer.send(batch, to: topic, partition: 0) }
+        #expect(error.code == .recordTooLarge && !error.isRetriable)
+        #expect(try await readToEnd(connection, [TopicPartition(topic, 0): .beginning]).count == 300)
+        try await producer.close()
+    }
+
+    @Test func `a producer tells what it sent`() async throws {
+        let connection = try BrokerTrait.connection
+        let topic = try await makeTopic(connection)
+        let log = ObservationLog()
+        var configuration = KafkaProducerConfiguration()
+        configuration.statisticsInterval = .milliseconds(50)
+        let producer = try KafkaProducer(connection, configuration, observe: log.observer)
+        _ = try await producer.send(makeBatch(100), to: topic, partition: 0)
+        let deadline = ContinuousClock.now + .seconds(10)
+        var last: KafkaStatistics?
+        repeat {
+            try await Task.sleep(for: .milliseconds(20))
+            last = log.all.compactMap { if case .statistics(let told) = $0 { told } else { nil } }.last
+        } while last?.sentRecords != 100 && ContinuousClock.now < deadline
+        #expect(last?.sentRecords == 100 && last?.queuedRecords == 0)
+        #expect(try #require(last).sentBytes > 100)
+        try await producer.close()
+    }
+
     @Test func `a full queue makes senders wait and loses nothing`() async throws {
         let connection = try BrokerTrait.connection
         let topic = try await makeTopic(connection)

@@ -1,4 +1,5 @@
 import PostgresBridge
+import Synchronization
 import TestSupport
 import Testing
 
@@ -41,6 +42,36 @@ struct PoolTests {
         }
     }
 
+    @Test func `new connections follow a rotated password`() async throws {
+        try await withPostgres { database async throws in
+            let role = uniqueName("rotated").replacing("-", with: "_")
+            let server = database.configuration.currentURL()
+            func url(_ password: String) -> String {
+                "postgres://\(role):\(password)@\(server.host):\(server.port)/\(server.database)"
+            }
+            try await database.execute("CREATE ROLE \(identifier: role) LOGIN PASSWORD 'old'")
+            let secret = Mutex(url("old"))
+            var configuration = PostgresConfiguration(
+                currentURL: try PostgresURL(url("old")).following { secret.withLock(\.self) },
+                connectionsMax: 1)
+            configuration.acquireTimeout = .milliseconds(500)
+            let pool = PostgresPool(configuration)
+            let session = try await pool.execute("SELECT pg_backend_pid()")[0][0, as: Int.self]
+            try await database.execute("ALTER ROLE \(identifier: role) PASSWORD 'new'")
+            try await database.execute("SELECT pg_terminate_backend(\(session))")
+            await #expect(throws: PostgresError.self) {
+                while true { _ = try await pool.execute("SELECT 1") }
+            }
+            await #expect(throws: PostgresError.self) { try await pool.execute("SELECT 1") }
+            secret.withLock { $0 = "no URL" }
+            await #expect(throws: PostgresError.self) { try await pool.execute("SELECT 1") }
+            secret.withLock { $0 = url("new") }
+            #expect(try await pool.execute("SELECT 1").count == 1)
+            await pool.close()
+            try await database.execute("DROP ROLE \(identifier: role)")
+        }
+    }
+
     @Test func `a session killed in the middle of a statement is an error once, then replaced`() async throws
     {
         try await withPostgres { pool async throws in
@@ -62,7 +93,7 @@ struct PoolTests {
     @Test func `an idle session that was killed costs the next caller nothing`() async throws {
         try await withPostgres(connectionsMax: 1) { pool async throws in
             let processID = try await pool.withConnection { await $0.processID }
-            let other = PostgresPool(url: pool.configuration.url, connectionsMax: 1)
+            let other = PostgresPool(url: pool.configuration.currentURL(), connectionsMax: 1)
             try await other.terminate(processID)
             #expect(try await pool.execute("SELECT 1").count == 1)
             await other.close()
@@ -123,7 +154,7 @@ struct PoolTests {
 
     @Test func `a wrong password is told at once, without the password`() async throws {
         try await withPostgres { pool async throws in
-            let url = pool.configuration.url
+            let url = pool.configuration.currentURL()
             let wrong = PostgresURL(
                 host: url.host, port: url.port, database: url.database, user: url.user, password: "wr0ngpass")
             let start = ContinuousClock.now

@@ -22,19 +22,12 @@ class QueueManager:
         self.base = f"http://127.0.0.1:{self.port}"
         self.program = stack.programs / "queue-manager"
         self.log = stack.data / "logs" / "queue-manager.log"
-        worker = stack.folder / "worker"
-        # The queue-manager passes no settings of the loader on; smaller pages are this test's own wish.
-        worker.write_text(
-            f"#!/bin/sh\nexport EXCHANGE_PAGE_ROWS={PAGE_ROWS}\n"
-            f'exec "{stack.programs}/streamforge-worker" "$@"\n'
-        )
-        worker.chmod(0o700)
         self.environment = (
             os.environ
             | stack.addresses
             | {
                 "PORT": str(self.port),
-                "WORKER_PATH": str(worker),
+                "EXCHANGE_PAGE_ROWS": str(PAGE_ROWS),
                 "CRASH_POINTS_DIR": str(pages),
                 "WORKER_LOG_DIR": str(stack.data / "logs" / "workers"),
                 "LEASE_SECONDS": str(LEASE_SECONDS),

@@ -26,7 +26,15 @@ package final class PostgreSQLDocumentStore: DocumentStore {
     package static func open(
         _ url: PostgresURL, connectionsMax: Int = 4, observe: @escaping PostgresObserver = { _ in }
     ) async throws(StoreError) -> PostgreSQLDocumentStore {
-        var configuration = PostgresConfiguration(url: url, connectionsMax: connectionsMax)
+        try await open(currentURL: { url }, connectionsMax: connectionsMax, observe: observe)
+    }
+
+    /// - Parameter currentURL: asked before each new connection.
+    package static func open(
+        currentURL: @escaping @Sendable () -> PostgresURL, connectionsMax: Int = 4,
+        observe: @escaping PostgresObserver = { _ in }
+    ) async throws(StoreError) -> PostgreSQLDocumentStore {
+        var configuration = PostgresConfiguration(currentURL: currentURL, connectionsMax: connectionsMax)
         configuration.applicationName = "streamforge-documents"
         // The staging table of a full batch stays in memory.
         configuration.sessionSettings = ["temp_buffers": "24MB"]

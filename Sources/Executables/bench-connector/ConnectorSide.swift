@@ -4,6 +4,7 @@ import Foundation
 import KafkaBridge
 import MarketData
 import PostgresBridge
+import ServiceRuntime
 import Workflow
 
 /// The connector in a process of its own: runs one stream for each line `topic collection` it reads, and answers
@@ -22,7 +23,8 @@ struct ConnectorSide {
     }
 
     func serve() async throws {
-        MemoryPolicy.apply()
+        MemoryPolicy.shareOneHeap()
+        MemoryPolicy.returnLargeBlocks()
         let kafka = KafkaConnection(broker)
         let parts = ConnectorParts(
             consumer: try KafkaConsumer(kafka, ConnectorParts.consumerConfiguration(group: "sf-bench")),

@@ -10,7 +10,7 @@ struct Spread: CustomStringConvertible {
     }
 
     var description: String {
-        "median \(Int(median)) rows/s, from \(Int(sorted.first ?? 0)) to \(Int(sorted.last ?? 0))"
+        "\(Int(median)) [\(Int(sorted.first ?? 0))..\(Int(sorted.last ?? 0))]"
     }
 }
 

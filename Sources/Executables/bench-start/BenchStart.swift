@@ -13,7 +13,16 @@ import Workflow
 /// median, the least and the most, in milliseconds.
 @main
 struct BenchStart {
-    static func main() async throws {
+    static func main() async {
+        do {
+            try await measure()
+        } catch {
+            FileHandle.standardError.write(Data("bench-start: \(error)\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func measure() async throws {
         var arguments = Array(CommandLine.arguments.dropFirst())
         var count = 20
         if arguments.first == "--count", arguments.count >= 2, let number = Int(arguments[1]), number > 0 {

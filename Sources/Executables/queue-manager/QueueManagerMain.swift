@@ -48,7 +48,7 @@ struct QueueManagerMain: AsyncParsableCommand {
         _ values: SettingValues, _ environment: [String: String], _ logger: Logger
     ) async throws {
         let pool = PostgresPool(try databaseConfiguration(values))
-        let http = HTTPClient()
+        let http = HTTPClient(.init(caFile: values[ExchangeSettings.certificateAuthorityPath]))
         let parts = QueueManagerService.Parts(
             pool: pool, kafka: KafkaConnection(values, clientID: "queue-manager"),
             topics: EngineTopics(
@@ -79,8 +79,10 @@ struct QueueManagerMain: AsyncParsableCommand {
     }
 
     private func databaseConfiguration(_ values: SettingValues) throws -> PostgresConfiguration {
-        PostgresConfiguration(
-            url: try PostgresURL(values[PostgresSettings.url]), applicationName: "queue-manager",
+        let url = try PostgresURL(values[PostgresSettings.url])
+        let watched = values.watched(PostgresSettings.url)
+        return PostgresConfiguration(
+            currentURL: url.following { watched.current() }, applicationName: "queue-manager",
             connectionsMax: values[QueueManagerSettings.databaseConnectionsMax])
     }
 

@@ -24,6 +24,8 @@ final class ClientCore: @unchecked Sendable {
     fileprivate let callbacks: ClientCallbacks
     private let callbackContext: UnsafeMutableRawPointer
     private let isProducer: Bool
+    /// A record with its overhead may have at most so many bytes (`message.max.bytes`).
+    let recordBytesMax: Int
     private let topics = Mutex<[String: OpaquePointer]>([:])
     private static let topicsMax = 1_000
     private var isDestroyed = false
@@ -45,6 +47,7 @@ final class ClientCore: @unchecked Sendable {
         }
         self.client = client
         isProducer = type == RD_KAFKA_PRODUCER
+        recordBytesMax = Self.setting("message.max.bytes", of: client).flatMap { Int($0) } ?? 0
         self.callbacks = callbacks
         callbackContext = context
         queue = DispatchQueue(label: label)
@@ -71,6 +74,15 @@ final class ClientCore: @unchecked Sendable {
                 CallbackContext.borrow(context, as: ClientCallbacks.self).completionsArrived()
             }, context)
         callbacks.eventsArrived()
+    }
+
+    private static func setting(_ name: String, of client: OpaquePointer) -> String? {
+        var value = [CChar](repeating: 0, count: 64)
+        var size = value.count
+        guard rd_kafka_conf_get(rd_kafka_conf(client), name, &value, &size) == RD_KAFKA_CONF_OK else {
+            return nil
+        }
+        return String(cStringBuffer: value)
     }
 
     var rebalances: RebalanceInbox { callbacks.rebalances }

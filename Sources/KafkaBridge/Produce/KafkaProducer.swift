@@ -61,7 +61,7 @@ package actor KafkaProducer {
         }
         let target = crdk_target(
             client: core.client, topic: try core.topicHandle(topic),
-            partition: partition ?? RD_KAFKA_PARTITION_UA)
+            partition: partition ?? RD_KAFKA_PARTITION_UA, record_bytes_max: core.recordBytesMax)
         guard let counter = inFlight.makeCounter() else { preconditionFailure("out of memory") }
         var taken = 0
         while taken < count {

@@ -42,9 +42,9 @@ final class RecordArena: @unchecked Sendable {
 
     func setValue(_ value: some Sequence<UInt8>) { current.value_length = Int32(append(value)) }
 
-    func setValue<Failure: Error>(
-        bytesMax: Int, _ write: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int
-    ) throws(Failure) {
+    func setValue(
+        bytesMax: Int, _ write: (UnsafeMutableRawBufferPointer) throws -> Int
+    ) rethrows {
         reserve(bytesMax)
         let written = try write(UnsafeMutableRawBufferPointer(start: base + used, count: bytesMax))
         precondition((0...bytesMax).contains(written), "wrote \(written) bytes where \(bytesMax) were free")

@@ -55,13 +55,15 @@ package struct RecordBatch: Sendable {
 
     /// Adds one record whose value is written in place.
     ///
+    /// Not generic on purpose: modules are not specialized into each other, and this runs once a record.
+    ///
     /// - Parameters:
     ///   - valueBytesMax: room given to `write`.
     ///   - write: fills the buffer from its beginning and returns how many bytes it wrote.
-    package mutating func append<Failure: Error>(
-        key: (some Sequence<UInt8>)?, headers: [Header] = [], timestampMilliseconds: Int64? = nil,
-        valueBytesMax: Int, write: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int
-    ) throws(Failure) {
+    package mutating func append(
+        key: [UInt8]?, headers: [Header] = [], timestampMilliseconds: Int64? = nil,
+        valueBytesMax: Int, write: (UnsafeMutableRawBufferPointer) throws -> Int
+    ) rethrows {
         prepareForChange()
         arena.begin(timestampMilliseconds: timestampMilliseconds)
         if let key { arena.setKey(key) }

@@ -17,30 +17,11 @@ enum LoaderSettings {
         guard let text else { return .some(nil) }
         return LoaderSettings.interval(text).map { .some($0) }
     }
-    static let url = ExchangeSettings.url
-    static let pageRowsMax = Setting<Int>.integer(
-        "EXCHANGE_PAGE_ROWS", in: 1...1_000, example: "1000", doc: "Candles asked for at once."
-    ).fallback("1000")
-    static let klinesWeight = Setting<Int>.integer(
-        "EXCHANGE_KLINES_WEIGHT", in: 1...10_000, example: "2",
-        doc: "Request weight the exchange counts for one page of candles."
-    ).fallback("2")
-    static let weightMax = Setting<Int>.integer(
-        "EXCHANGE_WEIGHT_MAX", in: 1...1_000_000, example: "6000",
-        doc: "Request weight a minute that the exchange allows one address."
-    ).fallback("6000")
-    static let certificateAuthorityPath = Setting.path(
-        "EXCHANGE_CA_PATH", example: "/etc/streamforge/exchange-ca.crt",
-        doc:
-            "PEM file with the certificates that the exchange's own is checked against. Not set: the system's."
-    ).optional()
 
     static let groups = [
         SettingsGroup("Candles", [interval, timeRange, WorkerSettings.asOf]),
         WorkerSettings.data,
-        SettingsGroup(
-            "Exchange",
-            [url, ExchangeSettings.egress, pageRowsMax, klinesWeight, weightMax, certificateAuthorityPath]),
+        ExchangeSettings.group,
     ]
 
     /// - Throws: ``SettingsError`` for what no single setting shows.

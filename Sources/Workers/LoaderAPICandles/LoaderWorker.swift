@@ -44,14 +44,14 @@ package enum LoaderWorker {
         _ values: SettingValues, _ context: WorkerContext, _ exchange: ExchangeMeter
     ) -> BinanceFeed {
         var limits = WeightBudget.LocalLimits()
-        limits.weightMax = values[LoaderSettings.weightMax]
+        limits.weightMax = values[ExchangeSettings.weightMax]
         var configuration = BinanceFeed.Configuration()
-        configuration.pageRowsMax = values[LoaderSettings.pageRowsMax]
-        configuration.klinesWeight = values[LoaderSettings.klinesWeight]
+        configuration.pageRowsMax = values[ExchangeSettings.pageRowsMax]
+        configuration.klinesWeight = values[ExchangeSettings.klinesWeight]
         configuration.userAgent = "streamforge/\(context.identity.producerID)"
         return BinanceFeed(
-            baseURL: values[LoaderSettings.url],
-            http: HTTPClient(.init(caFile: values[LoaderSettings.certificateAuthorityPath])),
+            baseURL: values[ExchangeSettings.url],
+            http: HTTPClient(.init(caFile: values[ExchangeSettings.certificateAuthorityPath])),
             budget: .local(limits), configuration: configuration, observe: { exchange.note($0) })
     }
 

@@ -32,6 +32,7 @@ package enum WorkerProgram {
         _ kind: WorkerKind, environment: [String: String] = ProcessEnvironment.atStart(),
         output: LogOutput = .standardError
     ) async -> ExitCode {
+        MemoryPolicy.shareOneHeap()
         let fallback = JSONLineLogHandler.logger(service: kind.name, level: .info, output: output)
         do throws(SettingsError) {
             let values = try settings(kind, environment, fallback)

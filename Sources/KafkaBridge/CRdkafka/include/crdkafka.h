@@ -32,6 +32,7 @@ typedef struct {
     rd_kafka_t *client;
     rd_kafka_topic_t *topic;
     int32_t partition;  // RD_KAFKA_PARTITION_UA: by key
+    size_t record_bytes_max;  // librdkafka's message.max.bytes
 } crdk_target;
 
 typedef struct crdk_batch crdk_batch;

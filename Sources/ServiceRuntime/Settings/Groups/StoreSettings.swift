@@ -54,5 +54,23 @@ package enum ExchangeSettings {
         doc: "The address loaders go out by; those of one name share the exchange's weight limit."
     ).fallback("default")
 
-    package static let group = SettingsGroup("Exchange", [url, egress])
+    package static let pageRowsMax = Setting<Int>.integer(
+        "EXCHANGE_PAGE_ROWS", in: 1...1_000, example: "1000", doc: "Candles asked for at once."
+    ).fallback("1000")
+    package static let klinesWeight = Setting<Int>.integer(
+        "EXCHANGE_KLINES_WEIGHT", in: 1...10_000, example: "2",
+        doc: "Request weight the exchange counts for one page of candles."
+    ).fallback("2")
+    package static let weightMax = Setting<Int>.integer(
+        "EXCHANGE_WEIGHT_MAX", in: 1...1_000_000, example: "6000",
+        doc: "Request weight a minute that the exchange allows one address."
+    ).fallback("6000")
+    package static let certificateAuthorityPath = Setting.path(
+        "EXCHANGE_CA_PATH", example: "/etc/streamforge/exchange-ca.crt",
+        doc:
+            "PEM file with the certificates that the exchange's own is checked against. Not set: the system's."
+    ).optional()
+
+    package static let group = SettingsGroup(
+        "Exchange", [url, egress, pageRowsMax, klinesWeight, weightMax, certificateAuthorityPath])
 }

@@ -10,7 +10,7 @@ package enum ConnectorWorker {
         summary: "Stores the records of a data topic in ArangoDB or PostgreSQL.",
         settings: ConnectorSettings.groups
     ) { values in
-        MemoryPolicy.apply()
+        MemoryPolicy.returnLargeBlocks()
         let stream = try ConnectorSettings.stream(values)
         let choice = try StoreChoice(values)
         return { context in try await run(stream, choice, context) }

@@ -6,7 +6,8 @@ import Workflow
 /// The store the settings name, with its address; opened later, when it may be away for a while.
 enum StoreChoice: Sendable {
     case arangoDB(ArangoDBSettings)
-    case postgreSQL(PostgresURL)
+    /// Asked before each new connection.
+    case postgreSQL(@Sendable () -> PostgresURL)
 
     /// With both addresses set it is ArangoDB, unless `DOCUMENT_STORE` says otherwise: the queue-manager's own
     /// PostgreSQL is always there.
@@ -29,7 +30,8 @@ enum StoreChoice: Sendable {
         case (.arango, let url?, _), (nil, let url?, _): self = .arangoDB(Self.settings(values, url: url))
         case (.postgres, _, let url?), (nil, nil, let url?):
             do {
-                self = .postgreSQL(try PostgresURL(url))
+                let watched = values.watched(PostgresSettings.optionalURL)
+                self = .postgreSQL(try PostgresURL(url).following { watched.current() })
             } catch {
                 throw refused(PostgresSettings.optionalURL, error.message)
             }
@@ -53,7 +55,8 @@ enum StoreChoice: Sendable {
     func open() async throws(StoreError) -> any DocumentStore {
         switch self {
         case .arangoDB(let settings): ArangoDBDocumentStore(settings)
-        case .postgreSQL(let url): try await PostgreSQLDocumentStore.open(url, connectionsMax: 2)
+        case .postgreSQL(let currentURL):
+            try await PostgreSQLDocumentStore.open(currentURL: currentURL, connectionsMax: 2)
         }
     }
 }
