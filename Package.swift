@@ -119,7 +119,7 @@ let package = Package(
         module("BinanceFeed", ["MarketData", "HTTPBridge"]),
 
         // Bridges: each wraps one C library; no C type leaves its bridge.
-        module("KafkaBridge", exclude: ["CRdkafka"], ["CRdkafka", "ServiceRuntime"]),
+        module("KafkaBridge", exclude: ["CRdkafka"], ["CRdkafka", "ServiceRuntime", logging, metrics]),
         .target(
             name: "CRdkafka", path: "Sources/KafkaBridge/CRdkafka",
             linkerSettings: [.linkedLibrary("rdkafka")]),

@@ -131,11 +131,7 @@ package struct QueueManagerService: Sendable {
     }
 
     private var kafkaObserver: KafkaObserver {
-        { [logger = parts.logger] observation in
-            guard case .log(let level, let facility, let message) = observation else { return }
-            logger.log(
-                level: level.loggerLevel, "Heard from librdkafka",
-                metadata: ["facility": "\(facility)", "detail": "\(message)"])
-        }
+        let telemetry = KafkaTelemetry(logger: parts.logger, metrics: parts.metrics)
+        return { telemetry($0) }
     }
 }

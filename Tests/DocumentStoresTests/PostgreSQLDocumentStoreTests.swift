@@ -295,7 +295,8 @@ struct PostgreSQLDocumentStoreTests {
             }
             #expect(write?.code == .notFound)
             let database = await #expect(throws: StoreError.self) {
-                try await PostgreSQLDocumentStore.open(pool.configuration.currentURL().with(database: "absent"))
+                try await PostgreSQLDocumentStore.open(
+                    pool.configuration.currentURL().with(database: "absent"))
             }
             #expect(database?.code == .notFound)
             try await store.ping(timeout: .seconds(5))

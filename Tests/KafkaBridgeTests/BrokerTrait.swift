@@ -94,6 +94,14 @@ final class ObservationLog: Sendable {
 
     var all: [KafkaObservation] { seen.withLock { $0 } }
 
+    var statistics: [KafkaStatistics] {
+        all.compactMap { if case .statistics(let told) = $0 { told } else { nil } }
+    }
+
+    var clientFailures: [KafkaError] {
+        all.compactMap { if case .clientFailed(let error) = $0 { error } else { nil } }
+    }
+
     var deliveryFailures: [KafkaError] {
         all.compactMap { if case .deliveryFailed(let error, _, _) = $0 { error } else { nil } }
     }

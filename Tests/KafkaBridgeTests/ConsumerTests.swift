@@ -4,6 +4,28 @@ import Testing
 
 @Suite(.broker, .serialized, .timeLimit(.minutes(2)))
 struct ConsumerTests {
+    @Test func `a consumer tells what it received and how far behind it is`() async throws {
+        let connection = try BrokerTrait.connection
+        let topic = try await makeTopic(connection)
+        let producer = try KafkaProducer(connection)
+        _ = try await producer.send(makeBatch(10), to: topic, partition: 0)
+        try await producer.close()
+        let log = ObservationLog()
+        var configuration = KafkaConsumerConfiguration()
+        configuration.statisticsInterval = .milliseconds(50)
+        let consumer = try KafkaConsumer(connection, configuration, observe: log.observer)
+        try await consumer.assign([TopicPartition(topic, 0): .beginning])
+        let deadline = ContinuousClock.now + .seconds(10)
+        var last: KafkaStatistics?
+        repeat {
+            _ = try await consumer.poll(timeout: .milliseconds(50))
+            last = log.statistics.last
+        } while last?.lag != [TopicPartition(topic, 0): 0] && ContinuousClock.now < deadline
+        #expect(last?.isConsumer == true && last?.receivedRecords == 10)
+        #expect(last?.lag == [TopicPartition(topic, 0): 0])
+        await consumer.close()
+    }
+
     @Test func `reading begins at the beginning, an offset, a time or the end`() async throws {
         let connection = try BrokerTrait.connection
         // The records are old: a broker that deletes by age must not.

@@ -119,9 +119,9 @@ struct ProducerTests {
         var last: KafkaStatistics?
         repeat {
             try await Task.sleep(for: .milliseconds(20))
-            last = log.all.compactMap { if case .statistics(let told) = $0 { told } else { nil } }.last
+            last = log.statistics.last
         } while last?.sentRecords != 100 && ContinuousClock.now < deadline
-        #expect(last?.sentRecords == 100 && last?.queuedRecords == 0)
+        #expect(last?.isConsumer == false && last?.sentRecords == 100 && last?.queuedRecords == 0)
         #expect(try #require(last).sentBytes > 100)
         try await producer.close()
     }
@@ -176,11 +176,17 @@ struct ProducerTests {
         let log = ObservationLog()
         let producer = try KafkaProducer(KafkaConnection("127.0.0.1:1"), observe: log.observer)
         let receipt = try await producer.enqueue(makeBatch(5), to: "nowhere", partition: 0)
+        // Told by an event of its own, before the receipt fails.
+        let deadline = ContinuousClock.now + .seconds(10)
+        while log.clientFailures.isEmpty, ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(10))
+        }
         let closing = try await kafkaError { try await producer.close(timeout: .milliseconds(200)) }
         #expect(closing.code == .timedOut)
         let failed = try await kafkaError { _ = try await receipt.value }
         #expect(failed.code == .withdrawn)
         #expect(log.deliveryFailures.map(\.code) == [.withdrawn])
+        #expect(log.clientFailures.contains { $0.code == .unreachable })
     }
 
     @Test func `a dropped producer fails its open receipts instead of leaving them waiting`() async throws {

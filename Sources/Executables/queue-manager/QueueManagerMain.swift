@@ -63,7 +63,7 @@ struct QueueManagerMain: AsyncParsableCommand {
                 topicKeep: values[QueueManagerSettings.topicKeep]),
             replica: values[QueueManagerSettings.replica] ?? Self.randomReplica(),
             host: values[ServiceSettings.host], port: values[ServiceSettings.port], logger: logger,
-            metrics: PrometheusRegistry(), health: HealthState(),
+            metrics: PrometheusRegistry(helps: KafkaTelemetry.helps), health: HealthState(),
             crashPoints: try CrashPoints(
                 directory: values[ServiceSettings.crashPointsDirectory], label: "queue-manager"),
             newTraceparent: {

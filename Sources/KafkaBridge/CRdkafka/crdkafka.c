@@ -201,7 +201,8 @@ size_t crdk_produce(
     return i;
 }
 
-size_t crdk_drain(rd_kafka_queue_t *queue, size_t records_max, int timeout_ms) {
+size_t crdk_drain(
+    rd_kafka_queue_t *queue, size_t records_max, int timeout_ms, crdk_other_event other, void *context) {
     size_t settled = 0;
     rd_kafka_event_t *event;
     while (settled < records_max && (event = rd_kafka_queue_poll(queue, timeout_ms))) {
@@ -214,6 +215,8 @@ size_t crdk_drain(rd_kafka_queue_t *queue, size_t records_max, int timeout_ms) {
                 settled += 1;
             }
             share_settle(&share);
+        } else {
+            other(context, event);
         }
         rd_kafka_event_destroy(event);
     }

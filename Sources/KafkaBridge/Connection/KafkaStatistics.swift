@@ -3,6 +3,8 @@ import Foundation
 /// The part of librdkafka's statistics that tells how a client is doing. Totals count from the client's
 /// start.
 package struct KafkaStatistics: Sendable, Equatable {
+    /// A consumer's, else a producer's.
+    package var isConsumer: Bool
     /// Records and bytes handed over that are not acknowledged yet.
     package var queuedRecords: Int
     package var queuedBytes: Int
@@ -22,6 +24,7 @@ extension KafkaStatistics {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         guard let document = try? decoder.decode(Document.self, from: json) else { return nil }
+        isConsumer = document.type == "consumer"
         queuedRecords = document.msgCnt ?? 0
         queuedBytes = document.msgSize ?? 0
         sentRecords = document.txmsgs ?? 0
@@ -33,7 +36,7 @@ extension KafkaStatistics {
         lag = [:]
         for topic in (document.topics ?? [:]).values {
             for partition in topic.partitions.values where partition.partition >= 0 {
-                guard let records = partition.consumerLag, records >= 0 else { continue }
+                guard let records = partition.lag else { continue }
                 lag[TopicPartition(topic.topic, partition.partition)] = records
             }
         }
@@ -41,6 +44,7 @@ extension KafkaStatistics {
 
     // The names are librdkafka's, in camel case.
     private struct Document: Decodable {
+        var type: String
         var msgCnt: Int?
         var msgSize: Int?
         var txmsgs: Int?
@@ -59,7 +63,21 @@ extension KafkaStatistics {
     private struct Topic: Decodable {
         struct Partition: Decodable {
             var partition: Int32
-            var consumerLag: Int?
+            /// Offset after the last record given to us; negative: none yet.
+            var appOffset: Int?
+            /// The end that was told to us last; negative: none yet.
+            var eofOffset: Int?
+            /// The end for a reader of committed records; negative: not known yet.
+            var lsOffset: Int?
+
+            /// librdkafka's own lag is that of commits, which readers by assignment do not make. At the end it is
+            /// 0, though markers of transactions lie between the last record and the end.
+            var lag: Int? {
+                guard let lsOffset, lsOffset >= 0 else { return nil }
+                if let eofOffset, eofOffset >= lsOffset { return 0 }
+                guard let appOffset, appOffset >= 0 else { return nil }
+                return max(0, lsOffset - appOffset)
+            }
         }
         var topic: String
         var partitions: [String: Partition]

@@ -95,8 +95,17 @@ final class ClientCore: @unchecked Sendable {
         guard !isDestroyed else { return }
         // In portions, so that a sender that waits for room goes on before the last report is read.
         let recordsMax = 10_000
-        while crdk_drain(events, recordsMax, 0) >= recordsMax { activity.fire() }
+        while drainEvents(recordsMax: recordsMax, timeoutMilliseconds: 0) >= recordsMax { activity.fire() }
         activity.fire()
+    }
+
+    private func drainEvents(recordsMax: Int, timeoutMilliseconds: Int32) -> Int {
+        crdk_drain(
+            events, recordsMax, timeoutMilliseconds,
+            { context, event in
+                guard let context, let event else { return }
+                CallbackContext.borrow(context, as: ClientCallbacks.self).take(event)
+            }, callbackContext)
     }
 
     fileprivate func serveCompletions() {
@@ -128,7 +137,9 @@ final class ClientCore: @unchecked Sendable {
         guard rd_kafka_outq_len(client) > 0 else { return }
         rd_kafka_purge(client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT)
         let deadline = DispatchTime.now() + .seconds(2)
-        while rd_kafka_outq_len(client) > 0, .now() < deadline { crdk_drain(events, .max, 10) }
+        while rd_kafka_outq_len(client) > 0, .now() < deadline {
+            _ = drainEvents(recordsMax: .max, timeoutMilliseconds: 10)
+        }
     }
 
     /// A topic's handle is made once: looking it up by name for every record costs a third of the speed.
@@ -206,7 +217,8 @@ final class ClientCallbacks: Sendable {
     static func install(in configuration: OpaquePointer, context: UnsafeMutableRawPointer, isProducer: Bool) {
         rd_kafka_conf_set_opaque(configuration, context)
         if isProducer {
-            rd_kafka_conf_set_events(configuration, RD_KAFKA_EVENT_DR)
+            rd_kafka_conf_set_events(
+                configuration, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_STATS | RD_KAFKA_EVENT_ERROR)
         } else {
             installRebalance(in: configuration)
         }
@@ -219,10 +231,8 @@ final class ClientCallbacks: Sendable {
         }
         rd_kafka_conf_set_stats_cb(configuration) { _, json, length, context in
             guard let context, let json else { return 0 }
-            let callbacks = CallbackContext.borrow(context, as: ClientCallbacks.self)
-            if let statistics = KafkaStatistics(json: Data(bytes: json, count: length)) {
-                callbacks.observe(.statistics(statistics))
-            }
+            CallbackContext.borrow(context, as: ClientCallbacks.self)
+                .statisticsCame(Data(bytes: json, count: length))
             return 0
         }
         rd_kafka_conf_set_error_cb(configuration) { _, code, reason, context in
@@ -230,6 +240,23 @@ final class ClientCallbacks: Sendable {
             let callbacks = CallbackContext.borrow(context, as: ClientCallbacks.self)
             callbacks.clientFailed(rd_kafka_resp_err_t(code), reason: reason.map { String(cString: $0) })
         }
+    }
+
+    /// What a producer's queue holds beside delivery reports.
+    func take(_ event: OpaquePointer) {
+        switch rd_kafka_event_type(event) {
+        case RD_KAFKA_EVENT_STATS:
+            guard let json = rd_kafka_event_stats(event) else { return }
+            statisticsCame(Data(bytes: json, count: strlen(json)))
+        case RD_KAFKA_EVENT_ERROR:
+            let reason = rd_kafka_event_error_string(event).map { String(cString: $0) }
+            clientFailed(rd_kafka_event_error(event), reason: reason)
+        default: break
+        }
+    }
+
+    private func statisticsCame(_ json: Data) {
+        if let statistics = KafkaStatistics(json: json) { observe(.statistics(statistics)) }
     }
 
     private func clientFailed(_ code: rd_kafka_resp_err_t, reason: String?) {

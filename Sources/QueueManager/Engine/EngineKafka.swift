@@ -71,6 +71,7 @@ package struct EngineKafka: Service {
         var configuration = KafkaConsumerConfiguration()
         configuration.offsetReset = .earliest
         configuration.fetchWaitMax = .milliseconds(100)
+        configuration.statisticsInterval = KafkaTelemetry.statisticsInterval
         return try KafkaConsumer(connection, configuration, observe: observe)
     }
 

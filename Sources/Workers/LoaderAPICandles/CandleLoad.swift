@@ -64,7 +64,8 @@ package struct CandleLoad: Sendable {
     private func makeProducer() async throws -> KafkaProducer {
         let producer: KafkaProducer
         do {
-            let configuration = KafkaProducerConfiguration(transactionalID: plan.transactionalID)
+            var configuration = KafkaProducerConfiguration(transactionalID: plan.transactionalID)
+            configuration.statisticsInterval = KafkaTelemetry.statisticsInterval
             producer = try KafkaProducer(ports.kafka, configuration, observe: ports.observeKafka)
         } catch {
             throw LoadError(error)

@@ -25,7 +25,7 @@ struct WorkerObserver: Sendable {
     private let commands: Counter
     private let skipped: Counter
     private let failures: Counter
-    private let clientErrors: Counter
+    private let kafka: KafkaTelemetry
     private let delivery: Metrics.Timer
     private let read: Gauge
     private let written: Gauge
@@ -37,7 +37,7 @@ struct WorkerObserver: Sendable {
         commands = Counter(label: "worker_commands_total", factory: metrics)
         skipped = Counter(label: "worker_commands_skipped_total", factory: metrics)
         failures = Counter(label: "worker_event_failures_total", factory: metrics)
-        clientErrors = Counter(label: "worker_kafka_errors_total", factory: metrics)
+        kafka = KafkaTelemetry(logger: logger, metrics: metrics)
         delivery = Metrics.Timer(label: "worker_event_delivery_seconds", factory: metrics)
         read = Gauge(label: "worker_records_read", factory: metrics)
         written = Gauge(label: "worker_records_written", factory: metrics)
@@ -50,13 +50,12 @@ struct WorkerObserver: Sendable {
         "worker_commands_total": "Commands for this attempt",
         "worker_commands_skipped_total": "Commands that could not be read",
         "worker_event_failures_total": "Events that could not be delivered in time",
-        "worker_kafka_errors_total": "Errors of Kafka clients",
         "worker_event_delivery_seconds": "From sending an event to the broker's acknowledgement",
         "worker_records_read": "Records the instance has read, over all its attempts",
         "worker_records_written": "Records the instance has written, over all its attempts",
         "worker_duplicates": "Records that were there already, over all its attempts",
         "worker_dead_letters": "Records the store refused, over all its attempts",
-    ]
+    ].merging(KafkaTelemetry.helps) { own, _ in own }
 
     func callAsFunction(_ observation: WorkerObservation) {
         switch observation {
@@ -104,33 +103,5 @@ struct WorkerObserver: Sendable {
         ]
         if let error = end.report?.error { fields["error"] = "\(error)" }
         logger.log(level: end.exitCode == .finished ? .info : .notice, "Ended", metadata: fields)
-    }
-
-    private func kafka(_ observation: KafkaObservation) {
-        switch observation {
-        case .log(let level, let facility, let message):
-            let fields: Logger.Metadata = ["facility": "\(facility)", "detail": "\(message)"]
-            logger.log(level: Self.level(level), "Kafka client said", metadata: fields)
-        case .clientFailed(let error):
-            clientErrors.increment()
-            logger.warning("Kafka client failed", metadata: ["error": "\(error)"])
-        case .deliveryFailed(let error, let topic, let records):
-            clientErrors.increment()
-            let fields: Logger.Metadata = [
-                "error": "\(error)", "topic": "\(topic)", "records": "\(records)",
-            ]
-            logger.warning("Could not store records", metadata: fields)
-        case .statistics, .rebalanced: break
-        }
-    }
-
-    /// One step lower than librdkafka's own: it logs what it then recovers from as errors.
-    private static func level(_ level: KafkaObservation.LogLevel) -> Logger.Level {
-        switch level {
-        case .emergency, .alert, .critical: .error
-        case .error: .warning
-        case .warning: .notice
-        case .notice, .info, .debug: .debug
-        }
     }
 }

@@ -52,12 +52,18 @@ size_t crdk_produce(
     crdk_target target, const uint8_t *arena, const crdk_record *records, size_t from, size_t count,
     crdk_batch *batch, rd_kafka_resp_err_t *stopped_by);
 
-/// Serves what waits on a producer's main queue: delivery reports, statistics, errors.
+/// Takes an event that is no delivery report: statistics, an error. It is gone afterwards.
+typedef void (*crdk_other_event)(void *context, rd_kafka_event_t *event);
+
+/// Serves what waits on a producer's main queue: delivery reports itself, all else by `other`.
+///
+/// librdkafka calls no statistics or error callback for a queue that is polled for events.
 ///
 /// @param records_max stops after about this many records (a report is not split).
-/// @param timeout_ms how long to wait for the first report.
+/// @param timeout_ms how long to wait for the first event.
 /// @returns how many records were acknowledged or refused; less than `records_max` when the queue is empty.
-size_t crdk_drain(rd_kafka_queue_t *queue, size_t records_max, int timeout_ms);
+size_t crdk_drain(
+    rd_kafka_queue_t *queue, size_t records_max, int timeout_ms, crdk_other_event other, void *context);
 
 /// Sorts messages so that records come first and errors last, both in their order; returns the number of records.
 size_t crdk_partition_messages(rd_kafka_message_t **messages, size_t count);

@@ -55,6 +55,7 @@ package struct ConnectorParts: Sendable {
         // A batch is read while another is written, which takes longer: more in memory would only wait there.
         configuration.prefetchBytesMax = 1 << 20
         configuration.fetchWaitMax = .milliseconds(100)
+        configuration.statisticsInterval = KafkaTelemetry.statisticsInterval
         return configuration
     }
 }
