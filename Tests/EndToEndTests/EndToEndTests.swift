@@ -51,6 +51,28 @@ struct EndToEndTests {
         }
     }
 
+    @Test func `pauses while records flow, and goes on to the same result`() async throws {
+        try await Rig.with { rig in
+            try await rig.setPace(200)
+            let id = try await rig.api.start(Self.symbols, days: "2024-08-01:2024-08-07")
+            _ = try await rig.api.wait(for: id) { queue in
+                (1..<2016).contains(queue.instance("store", "BTCUSDT")?["records_read"]?.integer ?? 0)
+            }
+            try await rig.api.ask("pause", of: id)
+            let paused = try await rig.api.wait(for: id) { queue in
+                queue.instances.allSatisfy { ["waiting", "finished"].contains($0["status"]?.string) }
+            }
+            #expect(paused["status"]?.string == "paused")
+            #expect(paused.instance("load", "BTCUSDT")?["failures"]?.integer == 0)
+            try await rig.setPace(100_000)
+            try await rig.api.ask("resume", of: id)
+            let queue = try await rig.api.waitUntilFinal(id)
+            #expect(queue["status"]?.string == "finished")
+            #expect(queue.instances.allSatisfy { $0["failures"]?.integer == 0 })
+            try await Self.expectAgreement(rig)
+        }
+    }
+
     @Test func `finishes although the queue-manager is killed while records flow`() async throws {
         try await Rig.with { rig in
             try await rig.setPace(200)
@@ -68,7 +90,7 @@ struct EndToEndTests {
     }
 
     private static func expectAgreement(_ rig: Rig) async throws {
-        try await rig.setPace(0)
+        try await rig.setPace(100_000)
         for symbol in symbols {
             let served = try await rig.servedDigest(symbol, from: firstOpenTime, days: 7)
             #expect(served.count == 2016)

@@ -23,6 +23,12 @@ struct QueueManagerAPI: Sendable {
         return try #require(queue["queue_id"]?.string)
     }
 
+    /// Asks for `pause`, `resume`, `stop` or `terminate`.
+    func ask(_ action: String, of id: String) async throws {
+        let answer = try await http.execute(HTTPRequest(.post, "\(base)/queues/\(id)/\(action)"))
+        #expect(answer.status == 202)
+    }
+
     /// nil while the queue-manager does not answer.
     func queue(_ id: String) async throws -> JSONValue? {
         let request = HTTPRequest(.get, "\(base)/queues/\(id)", timeouts: HTTPTimeouts(whole: .seconds(5)))
@@ -67,6 +73,9 @@ extension JSONValue {
     var items: [JSONValue] {
         if case .array(let items) = self { items } else { [] }
     }
+
+    /// All instances in the answer of `GET /queues/{id}`.
+    var instances: [JSONValue] { (self["steps"]?.items ?? []).flatMap { $0["instances"]?.items ?? [] } }
 
     /// The instance of a step in the answer of `GET /queues/{id}`.
     func instance(_ step: String, _ symbol: String) -> JSONValue? {

@@ -18,6 +18,7 @@ struct EngineFixture: Sendable {
     let deleted = Recorded<String>()
     /// The end of the events partition as the broker tells it.
     let eventsEnd = Mutable<Int64>(0)
+    let isBrokerAway = Mutable(false)
     let observer = EngineObserver(
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, factory: PrometheusRegistry())
     let policy = EnginePolicy(
@@ -29,9 +30,13 @@ struct EngineFixture: Sendable {
         store = EngineStore(pool)
         try await store.migrate()
         let (sent, topics, deleted, eventsEnd) = (sent, topics, deleted, eventsEnd)
+        let isBrokerAway = isBrokerAway
         broker = EngineBroker(
             createTopic: { name, _, _ in topics.append(name) }, deleteTopics: { $0.forEach(deleted.append) },
-            endOffset: { topic, _ in topic == "queue-events" ? eventsEnd.value : 0 },
+            endOffset: { topic, _ in
+                if isBrokerAway.value { throw FixtureError(detail: "the broker is away") }
+                return topic == "queue-events" ? eventsEnd.value : 0
+            },
             send: { sent.append($0) }, controlTopic: "queue-control", eventsTopic: "queue-events",
             controlPartitions: 12, eventsPartitions: 12)
     }
@@ -46,11 +51,15 @@ struct EngineFixture: Sendable {
     }
 
     /// Creates a queue of one symbol that loads and stores.
-    func createQueue(_ suffix: String = "abc123", symbols: [String] = ["BTCUSDT"]) async throws -> QueueID {
-        let body = JSONValue.object([
+    func createQueue(
+        _ suffix: String = "abc123", symbols: [String] = ["BTCUSDT"], timeoutSeconds: Int64? = nil
+    ) async throws -> QueueID {
+        var fields: [String: JSONValue] = [
             "symbols": .array(symbols.map { .string($0) }), "type": .string("api_candles_5m"),
             "time_range": .string("2024-08-01:2024-08-01"),
-        ])
+        ]
+        if let timeoutSeconds { fields["timeout_seconds"] = .integer(timeoutSeconds) }
+        let body = JSONValue.object(fields)
         let id = try #require(QueueID("wf-test-\(suffix)"))
         let creation = try await store.create(
             NewQueue(

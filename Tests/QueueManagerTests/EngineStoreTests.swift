@@ -114,7 +114,7 @@ struct EngineStoreTests {
             let claim = try #require(try await engine.store.claimQueues(limit: 8, token: "a").first)
             #expect(try await engine.store.claimQueues(limit: 8, token: "b").isEmpty)
             // Somebody asks for a stop while we look; we meant to look again only when asked.
-            _ = try await engine.store.requestStop(id, actor: "api")
+            _ = try await engine.store.request(.stop, of: id, actor: "api")
             try await engine.store.release(claim, lookAgainMilliseconds: nil)
             #expect(try await engine.store.claimQueues(limit: 8, token: "c").map(\.queueID) == [id])
             await #expect(throws: ClaimLost()) {

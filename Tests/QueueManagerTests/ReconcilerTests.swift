@@ -107,13 +107,100 @@ struct ReconcilerTests {
             let engine = try await EngineFixture(pool)
             let id = try await engine.createQueue()
             try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 2 }
-            #expect(try await engine.store.requestStop(id, actor: "api") == .stopping)
+            #expect(try await engine.store.request(.stop, of: id, actor: "api") == .accepted(.stopping))
             // One answers in good order, the other not at all.
             try await engine.reconcile(id) { _, instances in instances.allSatisfy { !$0.machine.isWanted } }
             try await engine.apply(engine.event(id, "load", .interrupted, seq: 1, reason: .stopped))
             try await engine.reconcile(id, until: Self.ended(.stopped))
             #expect(engine.launcher.killed.contains("store[BTCUSDT]/1"))
-            #expect(try await engine.store.requestStop(id, actor: "api") == .stopped)
+            #expect(try await engine.store.request(.stop, of: id, actor: "api") == .met(.stopped))
+        }
+    }
+
+    @Test func `a paused queue ends its attempts and launches none, a resumed one goes on`() async throws {
+        try await withPostgres { pool in
+            let engine = try await EngineFixture(pool)
+            let id = try await engine.createQueue()
+            try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 2 }
+            #expect(try await engine.store.request(.pause, of: id, actor: "api") == .accepted(.paused))
+            #expect(try await engine.store.request(.pause, of: id, actor: "api") == .met(.paused))
+            // One answers in good order, the other is ended by force; neither failed.
+            try await engine.apply(engine.event(id, "load", .interrupted, seq: 1, reason: .stopped))
+            try await engine.reconcile(id) { _, instances in
+                instances.allSatisfy { $0.machine.state == .waiting }
+            }
+            #expect(engine.launcher.killed == ["store[BTCUSDT]/1"])
+            for _ in 0..<3 { try await engine.reconciler.round() }
+            #expect(engine.launcher.launched.count == 2)
+            #expect(try await engine.store.request(.resume, of: id, actor: "api") == .accepted(.running))
+            try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 4 }
+            let instances = try #require(try await engine.store.queue(id)).instances
+            #expect(instances.map(\.machine.attempt) == [2, 2])
+            #expect(instances.map(\.machine.failures) == [0, 0])
+        }
+    }
+
+    @Test func `a queue that is paused before its topics are made makes them when it goes on`() async throws {
+        try await withPostgres { pool in
+            let engine = try await EngineFixture(pool)
+            let id = try await engine.createQueue()
+            #expect(try await engine.store.request(.pause, of: id, actor: "api") == .accepted(.paused))
+            for _ in 0..<3 { try await engine.reconciler.round() }
+            #expect(engine.topics.all.isEmpty && engine.launcher.launched.isEmpty)
+            #expect(try await engine.store.request(.resume, of: id, actor: "api") == .accepted(.pending))
+            try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 2 }
+            #expect(engine.topics.all.count == 2)
+        }
+    }
+
+    @Test func `a terminated queue waits for nobody, also not for the broker`() async throws {
+        try await withPostgres { pool in
+            let engine = try await EngineFixture(pool)
+            let id = try await engine.createQueue()
+            try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 2 }
+            #expect(try await engine.store.request(.stop, of: id, actor: "api") == .accepted(.stopping))
+            engine.isBrokerAway.value = true
+            #expect(try await engine.store.request(.terminate, of: id, actor: "api") == .accepted(.stopping))
+            try await engine.reconcile(id, until: Self.ended(.stopped))
+            #expect(Set(engine.launcher.killed) == ["load[BTCUSDT]/1", "store[BTCUSDT]/1"])
+            let instances = try #require(try await engine.store.queue(id)).instances
+            #expect(instances.allSatisfy { $0.machine.state == .interrupted })
+            #expect(try await engine.store.request(.resume, of: id, actor: "api") == .refused(.stopped))
+        }
+    }
+
+    @Test func `what takes too long is ended, and the queue fails with the reason`() async throws {
+        try await withPostgres { pool in
+            let engine = try await EngineFixture(pool)
+            let id = try await engine.createQueue(timeoutSeconds: 1)
+            try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 2 }
+            try await engine.reconcile(id, until: Self.ended(.failed))
+            let queue = try #require(try await engine.store.queue(id)).queue
+            #expect(queue.reason?.contains("queue_timed_out") == true, "\(queue.reason ?? "")")
+        }
+    }
+
+    @Test func `a pause counts towards no time-out`() async throws {
+        try await withPostgres { pool in
+            let engine = try await EngineFixture(pool)
+            let id = try await engine.createQueue(timeoutSeconds: 600)
+            try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 2 }
+            _ = try await engine.store.request(.pause, of: id, actor: "api")
+            // As if all of it had begun, and the pause too, an hour ago.
+            try await pool.execute(
+                """
+                UPDATE streamforge.queues SET started_at = started_at - interval '1 hour',
+                paused_at = paused_at - interval '1 hour'
+                """)
+            try await pool.execute(
+                "UPDATE streamforge.instances SET started_at = started_at - interval '1 hour'")
+            let paused = try #require(try await engine.store.queue(id))
+            #expect(try #require(paused.queue.elapsed) < 60_000)
+            #expect(paused.instances.allSatisfy { ($0.elapsed ?? .max) < 60_000 })
+            _ = try await engine.store.request(.resume, of: id, actor: "api")
+            let resumed = try #require(try await engine.store.queue(id))
+            #expect(try #require(resumed.queue.elapsed) < 60_000)
+            #expect(resumed.instances.allSatisfy { ($0.elapsed ?? .max) < 60_000 })
         }
     }
 

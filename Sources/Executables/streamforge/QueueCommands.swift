@@ -51,21 +51,62 @@ struct Show: AsyncParsableCommand {
     }
 }
 
-struct Stop: AsyncParsableCommand {
+/// A request that moves one queue; the queue-manager does the rest.
+protocol QueueAction: AsyncParsableCommand {
+    /// The last part of the path, `POST /queues/{queue_id}/<action>`.
+    static var action: String { get }
+    var flags: QueueManagerFlags { get }
+    var id: String { get }
+}
+
+extension QueueAction {
+    func run() async throws {
+        try await CommandFailure.reporting {
+            let answer = try await flags.client().post("/queues/\(id.queryEncoded)/\(Self.action)")
+            if flags.json { return try Output.json(answer) }
+            Output.line("\(id) \(JSONValue.cell(answer["status"]))")
+        }
+    }
+}
+
+struct Stop: QueueAction {
+    static let action = "stop"
     static let configuration = CommandConfiguration(
         abstract: "Stops a queue: batches in hand are finished, then its workers end.")
 
     @OptionGroup var flags: QueueManagerFlags
     @Argument(help: "The queue's id.")
     var id: String
+}
 
-    func run() async throws {
-        try await CommandFailure.reporting {
-            let answer = try await flags.client().post("/queues/\(id.queryEncoded)/stop")
-            if flags.json { return try Output.json(answer) }
-            Output.line("\(id) \(JSONValue.cell(answer["status"]))")
-        }
-    }
+struct Terminate: QueueAction {
+    static let action = "terminate"
+    static let configuration = CommandConfiguration(
+        abstract: "Stops a queue by force: its workers are killed.")
+
+    @OptionGroup var flags: QueueManagerFlags
+    @Argument(help: "The queue's id.")
+    var id: String
+}
+
+struct Pause: QueueAction {
+    static let action = "pause"
+    static let configuration = CommandConfiguration(
+        abstract: "Pauses a queue: its workers end in good order, none is started.")
+
+    @OptionGroup var flags: QueueManagerFlags
+    @Argument(help: "The queue's id.")
+    var id: String
+}
+
+struct Resume: QueueAction {
+    static let action = "resume"
+    static let configuration = CommandConfiguration(
+        abstract: "Lets a paused queue go on where it was.")
+
+    @OptionGroup var flags: QueueManagerFlags
+    @Argument(help: "The queue's id.")
+    var id: String
 }
 
 struct Events: AsyncParsableCommand {

@@ -15,6 +15,8 @@ struct Streamforge: AsyncParsableCommand {
               64  the command line is not right
             """,
         subcommands: [
-            Up.self, Exchange.self, Start.self, List.self, Show.self, Stop.self, Events.self,
+            Up.self, Exchange.self, Start.self, List.self, Show.self, Stop.self, Pause.self, Resume.self,
+            Terminate.self,
+            Events.self,
         ])
 }

@@ -16,7 +16,9 @@ package struct QueueRoutes: Sendable {
         queues.post("start") { request, _ in try await startQueue(request) }
         queues.get { request, _ in try await list(request) }
         queues.get("{queue_id}") { _, context in try await show(context) }
-        queues.post("{queue_id}/stop") { _, context in try await stop(context) }
+        for action in QueueRequest.allCases {
+            queues.post("{queue_id}/\(action.rawValue)") { _, context in try await ask(action, context) }
+        }
         queues.get("{queue_id}/events") { request, context in try await events(request, context) }
     }
 
@@ -72,14 +74,23 @@ package struct QueueRoutes: Sendable {
         return try JSONAnswer.response(.ok, QueueAnswer.queue(queue, instances))
     }
 
-    private func stop(_ context: BasicRequestContext) async throws -> Response {
+    private func ask(_ action: QueueRequest, _ context: BasicRequestContext) async throws -> Response {
         let id = try Self.queueID(context)
-        guard let status = try await store.requestStop(id, actor: "api") else {
-            throw Self.notFound(id.rawValue)
+        func answer(_ code: HTTPResponse.Status, _ status: QueueStatus) throws -> Response {
+            try JSONAnswer.response(
+                code, .object(["queue_id": .string(id.rawValue), "status": .string(status.rawValue)]))
         }
-        reconcile.signal()
-        let answer = JSONValue.object(["queue_id": .string(id.rawValue), "status": .string(status.rawValue)])
-        return try JSONAnswer.response(status.isFinal ? .ok : .accepted, answer)
+        switch try await store.request(action, of: id, actor: "api") {
+        case .unknownQueue: throw Self.notFound(id.rawValue)
+        case .met(let status): return try answer(.ok, status)
+        case .accepted(let status):
+            reconcile.signal()
+            return try answer(.accepted, status)
+        case .refused(let status):
+            throw RequestError(
+                .conflict, "A queue that is \(status.rawValue) cannot \(action.rawValue)", field: "queue_id",
+                value: id.rawValue, hint: "GET /queues/\(id) tells its state")
+        }
     }
 
     private func events(_ request: Request, _ context: BasicRequestContext) async throws -> Response {

@@ -14,6 +14,7 @@ extension Reconciler {
     }
 
     private func watch(_ attempt: AttemptRow, _ look: QueueLook, _ claim: QueueClaim) async throws -> Bool {
+        if look.queue.isTerminated { return try await terminate(attempt, claim) }
         guard let handle = attempt.handle else { return try await launch(attempt, look, claim) }
         if let goneOffset = attempt.goneOffset {
             // Its final event may still lie unread in the topic; only after that is it lost.
@@ -51,8 +52,17 @@ extension Reconciler {
         case "exit \(ExitCode.superseded.rawValue)":
             return try await lose(attempt, claim, reason: "it was superseded", countsAsFailure: false)
         default:
-            return try await lose(attempt, claim, reason: "its process ended\(how) without a final event")
+            // Who was told to stop and had to be ended did not fail.
+            return try await lose(
+                attempt, claim, reason: "its process ended\(how) without a final event",
+                countsAsFailure: attempt.stopAge == nil)
         }
+    }
+
+    /// Ends an attempt by force, without the broker: what it would still have said does not matter.
+    private func terminate(_ attempt: AttemptRow, _ claim: QueueClaim) async throws -> Bool {
+        if let handle = attempt.handle { try await launcher.kill(handle) }
+        return try await lose(attempt, claim, reason: "it was terminated", countsAsFailure: false)
     }
 
     private func launch(_ attempt: AttemptRow, _ look: QueueLook, _ claim: QueueClaim) async throws -> Bool {

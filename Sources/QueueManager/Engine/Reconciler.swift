@@ -89,6 +89,10 @@ package struct Reconciler: Service {
                 try await store.apply(
                     .skip(reason: reason), to: id, stopReason: nil, backoff: policy.backoff, claim: claim)
                 next = 0
+            case .suspend(let id):
+                try await store.suspend(id, claim: claim)
+                commandWakeups.signal()
+                next = 0
             case .end(let status, let reason):
                 try await store.setStatus(status, reason: reason, claim: claim)
                 observe(.queueEnded(claim.queueID, status, reason: reason))

@@ -3,8 +3,20 @@ import PostgresBridge
 /// The tables of the engine, schema `streamforge`: PostgreSQL is the truth (design decision 3).
 package enum EngineSchema {
     package static let migrations: [Migration] = [
-        Migration(1, "engine", sql: engine)
+        Migration(1, "engine", sql: engine), Migration(2, "pause", sql: pause),
     ]
+
+    private static let pause = """
+        ALTER TABLE streamforge.queues
+            -- Set while the queue is paused.
+            ADD COLUMN paused_at timestamptz,
+            -- Milliseconds of all pauses that are over.
+            ADD COLUMN paused_ms bigint NOT NULL DEFAULT 0,
+            -- Whoever asked does not want to wait for batches in hand.
+            ADD COLUMN is_terminated boolean NOT NULL DEFAULT false;
+        -- The queue's paused_ms when the instance's first attempt was created.
+        ALTER TABLE streamforge.instances ADD COLUMN paused_ms_before bigint NOT NULL DEFAULT 0;
+        """
 
     private static let engine = """
         CREATE TABLE streamforge.queues (

@@ -18,6 +18,15 @@ extension EngineStore {
                 var machine = row.machine
                 guard machine.apply(.launch) == .changed else { continue }
                 statements.append(Self.save(machine, of: row.id, queueID: queueID, notBefore: nil))
+                if machine.attempt == 1 {
+                    statements.append(
+                        """
+                        UPDATE streamforge.instances SET paused_ms_before =
+                        (SELECT paused_ms FROM streamforge.queues WHERE queue_id = \(queueID))
+                        WHERE queue_id = \(queueID) AND step = \(row.id.step.rawValue)
+                        AND instance = \(row.id.instance)
+                        """)
+                }
                 statements.append(
                     """
                     INSERT INTO streamforge.attempts (queue_id, step, instance, attempt, control_partition,
@@ -142,7 +151,7 @@ extension EngineStore {
     }
 
     /// A stop for one attempt: into the outbox, to be sent until the attempt has ended.
-    private static func stopCommand(
+    static func stopCommand(
         _ queueID: QueueID, _ id: InstanceID, attempt: Int, reason: String
     ) throws -> [PostgresQuery] {
         let command = ControlCommand(

@@ -21,12 +21,18 @@ package struct QueueLook: Sendable {
     package var now: Int64
 
     package var snapshot: QueueSnapshot {
-        QueueSnapshot(
+        let toldToStop = Set(liveAttempts.lazy.filter { $0.stopAge != nil }.map(\.id))
+        return QueueSnapshot(
             status: queue.status, plan: queue.plan,
             instances: Dictionary(
                 uniqueKeysWithValues: instances.map {
-                    ($0.id, .init(machine: $0.machine, counts: $0.counts, notBefore: $0.notBefore))
-                }), now: now)
+                    (
+                        $0.id,
+                        .init(
+                            machine: $0.machine, counts: $0.counts, notBefore: $0.notBefore,
+                            isStopRequested: toldToStop.contains($0.id), elapsed: $0.elapsed)
+                    )
+                }), now: now, elapsed: queue.elapsed)
     }
 }
 
@@ -60,7 +66,8 @@ extension EngineStore {
     package func millisecondsToNextLook(limit: Int64) async throws -> Int64 {
         let rows = try await pool.execute(
             """
-            SELECT coalesce((extract(epoch FROM min(greatest(look_at, coalesce(claim_until, look_at))) - now())
+            SELECT coalesce((extract(epoch FROM min(greatest(look_at, coalesce(claim_until, look_at)))
+            FILTER (WHERE look_at < 'infinity') - now())
             * 1000)::bigint, \(limit)) AS wait FROM streamforge.queues WHERE NOT is_cleaned
             """)
         let wait = try rows.first.map { try $0["wait", as: Int64.self] } ?? limit
@@ -163,24 +170,5 @@ extension EngineStore {
             UPDATE streamforge.queues SET look_at = now(), look_version = look_version + 1
             WHERE queue_id = \(id.rawValue) AND NOT is_cleaned
             """)
-    }
-
-    /// Asks for a queue to be stopped; false when there is no such queue or it is final already.
-    package func requestStop(_ id: QueueID, actor: String) async throws -> QueueStatus? {
-        try await pool.withTransaction { transaction in
-            let rows = try await transaction.execute(
-                "SELECT status FROM streamforge.queues WHERE queue_id = \(id.rawValue) FOR UPDATE")
-            guard let row = rows.first else { return nil }
-            let status = try row.word("status", as: QueueStatus.self)
-            guard status.mayBecome(.stopping) else { return status }
-            try await transaction.execute([
-                """
-                UPDATE streamforge.queues SET status = 'stopping', look_at = now(),
-                look_version = look_version + 1 WHERE queue_id = \(id.rawValue)
-                """,
-                Self.historyInsert(id.rawValue, kind: "queue_stopping", actor: actor),
-            ])
-            return .stopping
-        }
     }
 }

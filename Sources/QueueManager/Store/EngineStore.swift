@@ -30,10 +30,16 @@ package struct QueueRow: Sendable {
     package var createdAt: String
     package var startedAt: String?
     package var finishedAt: String?
+    /// End its attempts by force, without waiting for what they have in hand.
+    package var isTerminated: Bool
+    /// Milliseconds since it began to run, pauses not counted; nil before.
+    package var elapsed: Int64?
 
     static let columns = """
         queue_id, status, reason, plan::text AS plan, as_of, \(timeText("created_at")), \
-        \(timeText("started_at")), \(timeText("finished_at"))
+        \(timeText("started_at")), \(timeText("finished_at")), is_terminated, \
+        (extract(epoch FROM coalesce(paused_at, clock_timestamp()) - started_at) * 1000)::bigint - paused_ms \
+        AS elapsed
         """
 
     init(_ row: PostgresRow) throws {
@@ -45,6 +51,8 @@ package struct QueueRow: Sendable {
         createdAt = try row["created_at", as: String.self]
         startedAt = try row["started_at", as: String?.self]
         finishedAt = try row["finished_at", as: String?.self]
+        isTerminated = try row["is_terminated", as: Bool.self]
+        elapsed = try row["elapsed", as: Int64?.self]
     }
 }
 
@@ -57,12 +65,17 @@ package struct InstanceRow: Sendable {
     package var extra: JSONValue?
     package var startedAt: String?
     package var finishedAt: String?
+    /// Milliseconds since its first attempt, pauses not counted; nil before.
+    package var elapsed: Int64?
 
     static let columns = """
         i.step, i.instance, i.status, i.attempt, i.failures, i.is_wanted, i.reason, \
         (extract(epoch FROM i.not_before) * 1000)::bigint AS not_before, i.records_read, i.records_written, \
         i.duplicates, i.dead_letters, i.last_key, i.last_seq, i.extra::text AS extra, \
-        \(timeText("i.started_at", as: "started_at")), \(timeText("i.finished_at", as: "finished_at"))
+        \(timeText("i.started_at", as: "started_at")), \(timeText("i.finished_at", as: "finished_at")), \
+        (SELECT (extract(epoch FROM coalesce(q.paused_at, clock_timestamp()) - i.started_at) * 1000)::bigint \
+        - (q.paused_ms - i.paused_ms_before) \
+        FROM streamforge.queues q WHERE q.queue_id = i.queue_id) AS elapsed
         """
 
     init(_ row: PostgresRow, attemptsMax: (StepID) -> Int) throws {
@@ -85,6 +98,7 @@ package struct InstanceRow: Sendable {
         }
         startedAt = try row["started_at", as: String?.self]
         finishedAt = try row["finished_at", as: String?.self]
+        elapsed = try row["elapsed", as: Int64?.self]
     }
 }
 

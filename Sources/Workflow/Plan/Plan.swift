@@ -6,16 +6,22 @@ package struct Plan: Sendable, Hashable, Codable {
     /// `YYYY-MM-DD:YYYY-MM-DD`, both days included, UTC.
     package var timeRange: String
     package var steps: [PlannedStep]
+    /// The queue fails when it ran longer than this, pauses not counted; nil: no limit.
+    package var timeoutSeconds: Int64?
 
-    package init(symbols: [String], timeRange: String, steps: [PlannedStep]) {
+    package init(
+        symbols: [String], timeRange: String, steps: [PlannedStep], timeoutSeconds: Int64? = nil
+    ) {
         self.symbols = symbols
         self.timeRange = timeRange
         self.steps = steps
+        self.timeoutSeconds = timeoutSeconds
     }
 
     package enum CodingKeys: String, CodingKey {
         case symbols, steps
         case timeRange = "time_range"
+        case timeoutSeconds = "timeout_seconds"
     }
 
     package func step(_ id: StepID) -> PlannedStep? { steps.first { $0.id == id } }
@@ -48,12 +54,15 @@ package struct PlannedStep: Sendable, Hashable, Codable {
     package var collectionName: String?
     package var attemptsMax: Int
     package var deadLettersMax: Int
+    /// An instance fails when it took longer than this since its first attempt, pauses not counted; nil: no limit.
+    package var timeoutSeconds: Int64?
 
     package init(
         id: StepID, target: Target, type: String, interval: KlineInterval, input: StepID? = nil,
         after: [StepID] = [], collectionName: String? = nil, attemptsMax: Int = Self.attemptsDefault,
-        deadLettersMax: Int = Self.deadLettersDefault
+        deadLettersMax: Int = Self.deadLettersDefault, timeoutSeconds: Int64? = nil
     ) {
+        self.timeoutSeconds = timeoutSeconds
         self.id = id
         self.target = target
         self.type = type
@@ -74,5 +83,6 @@ package struct PlannedStep: Sendable, Hashable, Codable {
         case collectionName = "collection_name"
         case attemptsMax = "attempts_max"
         case deadLettersMax = "dead_letters_max"
+        case timeoutSeconds = "timeout_seconds"
     }
 }

@@ -12,11 +12,14 @@ package struct PlanBuilder {
     /// Candles of one instance; 10 years of minutes are 5.3 million, of seconds 315 million.
     package static let recordsMax: Int64 = 50_000_000
 
+    /// Limits of `timeout_seconds`; the longest is a year.
+    package static let timeoutSeconds = 1...31_622_400
+
     package init() {}
 
     package func build(_ body: JSONValue) throws(RequestError) -> Plan {
         let reader = try ObjectReader(
-            body, path: "", known: ["symbol", "symbols", "type", "time_range", "steps"])
+            body, path: "", known: ["symbol", "symbols", "type", "time_range", "steps", "timeout_seconds"])
         let symbols = try readSymbols(reader)
         let range = try readRange(reader)
         let steps: [PlannedStep]
@@ -32,7 +35,10 @@ package struct PlanBuilder {
         } else {
             steps = try shortForm(reader)
         }
-        let plan = Plan(symbols: symbols.map(\.rawValue), timeRange: range.description, steps: steps)
+        let timeout = try reader.integer("timeout_seconds", in: Self.timeoutSeconds)
+        let plan = Plan(
+            symbols: symbols.map(\.rawValue), timeRange: range.description, steps: steps,
+            timeoutSeconds: timeout.map(Int64.init))
         try checkEdges(plan)
         try checkSize(plan, range)
         try checkNames(plan, range)
@@ -159,7 +165,8 @@ package struct PlanBuilder {
             interval: try interval(ofType: type, parameter: parameter, draft.reader), input: draft.input,
             after: draft.after, collectionName: draft.collectionName,
             attemptsMax: draft.attemptsMax ?? PlannedStep.attemptsDefault,
-            deadLettersMax: draft.deadLettersMax ?? PlannedStep.deadLettersDefault)
+            deadLettersMax: draft.deadLettersMax ?? PlannedStep.deadLettersDefault,
+            timeoutSeconds: draft.timeoutSeconds.map(Int64.init))
     }
 
     /// `api_candles_5m`, or `api_candles` with `params.interval`; both given must agree.

@@ -5,11 +5,20 @@ package struct QueueSnapshot: Sendable {
         package var counts: InstanceCounts
         /// No new attempt before this time (milliseconds of the database's clock).
         package var notBefore: Int64
+        /// The live attempt was told to stop already.
+        package var isStopRequested: Bool
+        /// Milliseconds since its first attempt, pauses not counted; nil before.
+        package var elapsed: Int64?
 
-        package init(machine: InstanceMachine, counts: InstanceCounts, notBefore: Int64) {
+        package init(
+            machine: InstanceMachine, counts: InstanceCounts, notBefore: Int64, isStopRequested: Bool = false,
+            elapsed: Int64? = nil
+        ) {
             self.machine = machine
             self.counts = counts
             self.notBefore = notBefore
+            self.isStopRequested = isStopRequested
+            self.elapsed = elapsed
         }
     }
 
@@ -18,12 +27,17 @@ package struct QueueSnapshot: Sendable {
     package var instances: [InstanceID: Instance]
     /// Milliseconds of the database's clock.
     package var now: Int64
+    /// Milliseconds since the queue began to run, pauses not counted; nil before.
+    package var elapsed: Int64?
 
-    package init(status: QueueStatus, plan: Plan, instances: [InstanceID: Instance], now: Int64) {
+    package init(
+        status: QueueStatus, plan: Plan, instances: [InstanceID: Instance], now: Int64, elapsed: Int64? = nil
+    ) {
         self.status = status
         self.plan = plan
         self.instances = instances
         self.now = now
+        self.elapsed = elapsed
     }
 }
 
@@ -36,6 +50,8 @@ package enum QueuePlanner {
         /// Tell the machine of this instance `cancel` and its live attempt `stop`.
         case cancel(InstanceID, reason: String)
         case skip(InstanceID, reason: String)
+        /// Send `stop` to the live attempt of an instance that stays wanted: another follows when the queue goes on.
+        case suspend(InstanceID)
         case end(QueueStatus, reason: String?)
         /// Nothing to do before this time.
         case lookAgain(at: Int64)
@@ -46,7 +62,8 @@ package enum QueuePlanner {
         case .pending: return [.prepare]
         case .running: return decideRunning(queue)
         case .stopping: return decideStopping(queue)
-        case .paused, .finished, .failed, .stopped: return []
+        case .paused: return decidePaused(queue)
+        case .finished, .failed, .stopped: return []
         }
     }
 
@@ -60,7 +77,19 @@ package enum QueuePlanner {
         }
     }
 
+    /// Nothing is launched, and what runs ends in good order.
+    private static func decidePaused(_ queue: QueueSnapshot) -> [Decision] {
+        queue.plan.instances.compactMap { id in
+            guard let instance = queue.instances[id], instance.machine.state.hasLiveAttempt,
+                !instance.isStopRequested
+            else { return nil }
+            return .suspend(id)
+        }
+    }
+
     private static func decideRunning(_ queue: QueueSnapshot) -> [Decision] {
+        let overdue = decideTimeouts(queue)
+        guard overdue.cancels.isEmpty else { return overdue.cancels }
         var decisions: [Decision] = []
         for step in queue.plan.steps {
             for symbol in queue.plan.symbols {
@@ -72,7 +101,32 @@ package enum QueuePlanner {
         if decisions.isEmpty, queue.instances.values.allSatisfy(\.machine.state.isFinal) {
             return [end(queue)]
         }
+        if let next = overdue.next { decisions.append(.lookAgain(at: queue.now + next)) }
         return decisions
+    }
+
+    /// What took too long, and the milliseconds until the next limit is reached.
+    private static func decideTimeouts(_ queue: QueueSnapshot) -> (cancels: [Decision], next: Int64?) {
+        var cancels: [Decision] = []
+        var next: Int64?
+        func isOver(_ elapsed: Int64?, _ limitSeconds: Int64?) -> Bool {
+            guard let elapsed, let limitSeconds else { return false }
+            let left = limitSeconds * 1_000 - elapsed
+            if left > 0 { next = min(next ?? .max, left) }
+            return left <= 0
+        }
+        let queueIsOver = isOver(queue.elapsed, queue.plan.timeoutSeconds)
+        for id in queue.plan.instances {
+            guard let instance = queue.instances[id], let step = queue.plan.step(id.step),
+                !instance.machine.state.isFinal, instance.machine.isWanted
+            else { continue }
+            if queueIsOver {
+                cancels.append(.cancel(id, reason: "queue_timed_out"))
+            } else if isOver(instance.elapsed, step.timeoutSeconds) {
+                cancels.append(.cancel(id, reason: "timed_out"))
+            }
+        }
+        return (cancels, next)
     }
 
     private static func decide(

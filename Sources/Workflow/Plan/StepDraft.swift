@@ -1,6 +1,8 @@
 /// One step as the request says it, before edges and types are resolved.
 struct StepDraft {
-    static let parameterNames = ["interval", "collection_name", "attempts_max", "dead_letters_max"]
+    static let parameterNames = [
+        "interval", "collection_name", "attempts_max", "dead_letters_max", "timeout_seconds",
+    ]
 
     let reader: ObjectReader
     let id: StepID
@@ -12,6 +14,7 @@ struct StepDraft {
     let collectionName: String?
     let attemptsMax: Int?
     let deadLettersMax: Int?
+    let timeoutSeconds: Int?
 
     init(_ value: JSONValue, path: String) throws(RequestError) {
         let reader = try ObjectReader(
@@ -43,6 +46,7 @@ struct StepDraft {
         interval = try parameters.string("interval")
         attemptsMax = try parameters.integer("attempts_max", in: 1...100)
         deadLettersMax = try parameters.integer("dead_letters_max", in: 0...1_000_000_000)
+        timeoutSeconds = try parameters.integer("timeout_seconds", in: PlanBuilder.timeoutSeconds)
         collectionName = try parameters.string("collection_name")
         if let collectionName, CollectionName(collectionName) == nil {
             throw parameters.invalid(

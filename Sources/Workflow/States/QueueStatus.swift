@@ -7,9 +7,10 @@ package enum QueueStatus: String, Sendable, Hashable, Codable, CaseIterable {
     /// Whether the engine may move a queue from this state to `next`.
     package func mayBecome(_ next: QueueStatus) -> Bool {
         switch self {
-        case .pending: next == .running || next == .stopping || next == .failed
+        case .pending: next == .running || next == .paused || next == .stopping || next == .failed
         case .running: next == .paused || next == .stopping || next == .finished || next == .failed
-        case .paused: next == .running || next == .stopping
+        // A queue that was paused before its topics were made goes back to making them.
+        case .paused: next == .running || next == .pending || next == .stopping
         case .stopping: next == .stopped
         case .finished, .failed, .stopped: false
         }
