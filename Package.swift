@@ -59,7 +59,10 @@ let package = Package(
             ]),
         program(
             "streamforge-worker",
-            ["WorkerKit", "LoaderAPICandles", "ArangoConnector", "ServiceRuntime", argumentParser]),
+            [
+                "WorkerKit", "LoaderAPICandles", "ArangoConnector", "DummyService", "ServiceRuntime",
+                argumentParser,
+            ]),
         program(
             "streamforge",
             [
@@ -97,6 +100,8 @@ let package = Package(
                 "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "BinanceFeed",
                 "HTTPBridge", logging, metrics,
             ]),
+        module(
+            "DummyService", path: "Sources/Workers/DummyService", ["WorkerKit", "Workflow", "ServiceRuntime"]),
         module(
             "ArangoConnector", path: "Sources/Workers/ArangoConnector",
             [
@@ -177,6 +182,7 @@ let package = Package(
                 "LoaderAPICandles", "WorkerKit", "Workflow", "MarketData", "ReplayExchange", "KafkaBridge",
                 "BinanceFeed", "HTTPBridge", "ServiceRuntime",
             ]),
+        tests("DummyServiceTests", ["DummyService", "WorkerKit", "Workflow", "ServiceRuntime"]),
         tests(
             "ArangoConnectorTests",
             [
@@ -189,8 +195,8 @@ let package = Package(
         tests(
             "DocumentationTests",
             [
-                "QueueManager", "WorkerKit", "LoaderAPICandles", "ArangoConnector", "LocalStack",
-                "ServiceRuntime",
+                "QueueManager", "WorkerKit", "LoaderAPICandles", "ArangoConnector", "DummyService",
+                "LocalStack", "ServiceRuntime",
             ]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge", "ServiceRuntime", logging, lifecycle]),
         tests(

@@ -1,4 +1,5 @@
 import ArangoConnector
+import DummyService
 import Foundation
 import LoaderAPICandles
 import LocalStack
@@ -14,7 +15,7 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
 @Suite struct ConfigurationPageTests {
     private static let tables = [
         QueueManagerSettings.table, WorkerProgram.table(LoaderWorker.kind),
-        WorkerProgram.table(ConnectorWorker.kind),
+        WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(DummyWorker.kind),
         StackSettings.table,
     ]
 

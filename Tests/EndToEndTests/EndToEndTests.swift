@@ -73,6 +73,37 @@ struct EndToEndTests {
         }
     }
 
+    @Test func `a dummy that crashes fails its queue, one that is deaf is terminated`() async throws {
+        try await Rig.with { rig in
+            let crashing = try await rig.api.start(
+                Self.dummy(["exit_after": .integer(0), "attempts_max": .integer(2)]))
+            let failed = try await rig.api.waitUntilFinal(crashing)
+            #expect(failed["status"]?.string == "failed")
+            let reason = "try[BTCUSDT] did not finish: its process ended (exit 99) without a final event "
+            #expect(failed["reason"]?.string == reason + "(2 of 2 attempts failed)")
+
+            let deaf = try await rig.api.start(
+                Self.dummy(["seconds": .integer(3_600), "ignore_stop": .bool(true)]))
+            _ = try await rig.api.wait(for: deaf) { $0.instances.first?["status"]?.string == "running" }
+            try await rig.api.ask("stop", of: deaf)
+            try await rig.api.ask("terminate", of: deaf)
+            let ended = try await rig.api.waitUntilFinal(deaf)
+            #expect(ended["status"]?.string == "stopped")
+            #expect(rig.worker(deaf, step: "try", symbol: "BTCUSDT") == nil)
+        }
+    }
+
+    private static func dummy(_ parameters: [String: JSONValue]) -> JSONValue {
+        .object([
+            "symbol": .string("BTCUSDT"), "time_range": .string("2024-08-01:2024-08-01"),
+            "steps": .array([
+                .object([
+                    "id": .string("try"), "target": .string("dummy-service"), "params": .object(parameters),
+                ])
+            ]),
+        ])
+    }
+
     @Test func `finishes although the queue-manager is killed while records flow`() async throws {
         try await Rig.with { rig in
             try await rig.setPace(200)

@@ -12,10 +12,17 @@ struct QueueManagerAPI: Sendable {
     ///
     /// - Returns: the queue's id.
     func start(_ symbols: [String], days: String) async throws -> String {
-        let body = JSONValue.object([
-            "symbols": .array(symbols.map { .string($0) }), "type": .string("api_candles_5m"),
-            "time_range": .string(days),
-        ])
+        try await start(
+            .object([
+                "symbols": .array(symbols.map { .string($0) }), "type": .string("api_candles_5m"),
+                "time_range": .string(days),
+            ]))
+    }
+
+    /// Starts whatever the body says.
+    ///
+    /// - Returns: the queue's id.
+    func start(_ body: JSONValue) async throws -> String {
         let answer = try await http.execute(
             HTTPRequest(.post, "\(base)/queues/start", body: try MessageCodec.encode(body)))
         #expect(answer.status == 201)

@@ -35,6 +35,8 @@ async def main():
     # The socket is made here, so that its port is known before the first request.
     sockets = config.create_sockets()
     config.create_sockets = lambda: sockets
+    # Whoever connects from now on waits instead of being refused.
+    sockets.secure_sockets[0].listen(100)
     print(sockets.secure_sockets[0].getsockname()[1], flush=True)
     # Runs until it is killed.
     await serve(app, config, shutdown_trigger=asyncio.Event().wait)

@@ -20,6 +20,40 @@ import Workflow
         #expect(plan.steps.map(\.interval) == ["5m", "5m"])
     }
 
+    @Test func `a dummy step has settings of its own and no interval`() throws {
+        let plan = try build(
+            #"""
+            {"symbol":"BTCUSDT","time_range":"2024-08-01:2024-08-01","timeout_seconds":60,"steps":[
+             {"id":"try","target":"dummy-service","params":{"seconds":5,"fail_after":2,"ignore_stop":true,
+              "timeout_seconds":9}}]}
+            """#)
+        #expect(plan.timeoutSeconds == 60)
+        let step = try #require(plan.steps.first)
+        #expect(step.target == .dummyService && step.type == "dummy" && step.interval.isEmpty)
+        #expect(step.timeoutSeconds == 9)
+        #expect(
+            step.workerSettings == [
+                "DUMMY_SECONDS": "5", "DUMMY_FAIL_AFTER_SECONDS": "2", "DUMMY_IGNORE_STOP": "true",
+            ])
+        let short = try build(#"{"symbol":"BTCUSDT","type":"dummy","time_range":"2024-08-01:2024-08-01"}"#)
+        #expect(short.steps.map(\.target) == [.dummyService])
+        // A plan stored by an earlier version has no such field.
+        let stored = try MessageCodec.encodeText(short).replacing(#","worker_settings":{}"#, with: "")
+        #expect(try MessageCodec.decode(Plan.self, fromText: stored).steps.count == 1)
+    }
+
+    @Test(arguments: [
+        (#"{"seconds":-1}"#, "steps[0].params.seconds"),
+        (#"{"ignore_stop":1}"#, "steps[0].params.ignore_stop"),
+        (#"{"interval":"5m"}"#, "steps[0].params.interval"),
+    ])
+    func `a wrong parameter of a dummy step is refused by its name`(params: String, field: String) throws {
+        let error = try refusal(
+            #"{"symbol":"BTCUSDT","time_range":"2024-08-01:2024-08-01","steps":[{"id":"try","target":"dummy-service","params":\#(params)}]}"#
+        )
+        #expect(error.field == field)
+    }
+
     @Test func `a store step takes type and interval from its input`() throws {
         let plan = try build(
             #"""

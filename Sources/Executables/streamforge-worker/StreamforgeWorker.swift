@@ -1,5 +1,6 @@
 import ArangoConnector
 import ArgumentParser
+import DummyService
 import LoaderAPICandles
 import ServiceRuntime
 import WorkerKit
@@ -7,7 +8,7 @@ import WorkerKit
 /// Runs one attempt of one instance; everything it needs to know comes from the environment.
 @main
 struct StreamforgeWorker: AsyncParsableCommand {
-    static let kinds = [LoaderWorker.kind, ConnectorWorker.kind]
+    static let kinds = [LoaderWorker.kind, ConnectorWorker.kind, DummyWorker.kind]
 
     static let configuration = CommandConfiguration(
         commandName: "streamforge-worker",

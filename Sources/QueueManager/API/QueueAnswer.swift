@@ -35,7 +35,8 @@ enum QueueAnswer {
         .object([
             "id": .string(step.id.rawValue), "target": .string(step.target.rawValue),
             "type": .string(step.type),
-            "interval": .string(step.interval), "input": text(step.input?.rawValue),
+            "interval": step.interval.isEmpty ? .null : .string(step.interval),
+            "input": text(step.input?.rawValue),
             "after": .array(step.after.map { .string($0.rawValue) }),
             "instances": .array(instances.map(instance)),
         ])

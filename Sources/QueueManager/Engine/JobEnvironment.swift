@@ -31,7 +31,8 @@ package struct JobEnvironment: Sendable {
         environment["TARGET"] = step.target.rawValue
         environment["SYMBOL"] = symbol.rawValue
         environment["TYPE"] = step.type
-        environment["INTERVAL"] = step.interval
+        environment["INTERVAL"] = step.interval.isEmpty ? nil : step.interval
+        environment.merge(step.workerSettings ?? [:]) { _, asked in asked }
         environment["TIME_RANGE"] = plan.timeRange
         environment["AS_OF"] = String(look.queue.asOf)
         environment["KAFKA_TOPIC"] = DerivedName.dataTopic(

@@ -29,6 +29,7 @@ final class Telemetry: Sendable {
         var progress = Progress()
         var isChanged = false
         var pings: [ControlCommand] = []
+        var pongsSent = 0
         var seq: Int64 = 0
     }
 
@@ -52,6 +53,9 @@ final class Telemetry: Sendable {
 
     /// The counts reported last.
     var counts: InstanceCounts { mailbox.withLock { $0.progress.counts } }
+
+    /// Pings that were answered.
+    var pongsSent: Int { mailbox.withLock { $0.pongsSent } }
 
     func update(_ progress: Progress) {
         observe(.progressed(progress.counts))
@@ -127,7 +131,8 @@ final class Telemetry: Sendable {
     }
 
     private func sendPong(_ ping: ControlCommand) async {
-        try? await send(until: .now) { identity, seq in
+        // Nobody waits for an answer that comes late, so it is not tried again.
+        let outcome: Void? = try? await send(until: .now) { identity, seq in
             var event = identity.event(nil, seq: seq, message: "Pong")
             event.extra = [
                 "command_id": .string(ping.commandID), "ping_timestamp": .number(ping.timestamp),
@@ -135,6 +140,7 @@ final class Telemetry: Sendable {
             ]
             return event
         }
+        if outcome != nil { mailbox.withLock { $0.pongsSent += 1 } }
     }
 
     /// Tries at least once, then until the deadline. Each try has a number and a time of its own.

@@ -21,6 +21,9 @@ package struct WorkerContext: Sendable {
     package let traceparent: Traceparent?
     let telemetry: Telemetry
 
+    /// Pings this attempt has answered.
+    package var pongsSent: Int { telemetry.pongsSent }
+
     /// With the password in force now: it may have been rotated since the start.
     package var kafka: KafkaConnection { connection() }
 

@@ -2,6 +2,7 @@
 package enum Target: String, Sendable, Hashable, Codable, CaseIterable {
     case loaderAPICandles = "loader-api-candles"
     case arangoConnector = "arango-connector"
+    case dummyService = "dummy-service"
 
     /// Other names a request may use for the same worker.
     private static let aliases: [String: Target] = ["arango-candles": .arangoConnector]

@@ -44,7 +44,7 @@ package struct PlannedStep: Sendable, Hashable, Codable {
     package var target: Target
     /// e.g. `api_candles_5m`.
     package var type: String
-    /// The exchange's spelling, e.g. `5m` or `1M`.
+    /// The exchange's spelling, e.g. `5m` or `1M`; empty where the target has none.
     package var interval: String
     /// Stream edges: the step whose records it reads while that one runs.
     package var input: StepID?
@@ -56,17 +56,21 @@ package struct PlannedStep: Sendable, Hashable, Codable {
     package var deadLettersMax: Int
     /// An instance fails when it took longer than this since its first attempt, pauses not counted; nil: no limit.
     package var timeoutSeconds: Int64?
+    /// Settings of the worker that the request names in its own words, by environment variable.
+    package var workerSettings: [String: String]?
 
     package init(
-        id: StepID, target: Target, type: String, interval: KlineInterval, input: StepID? = nil,
+        id: StepID, target: Target, type: String, interval: KlineInterval?, input: StepID? = nil,
         after: [StepID] = [], collectionName: String? = nil, attemptsMax: Int = Self.attemptsDefault,
-        deadLettersMax: Int = Self.deadLettersDefault, timeoutSeconds: Int64? = nil
+        deadLettersMax: Int = Self.deadLettersDefault, timeoutSeconds: Int64? = nil,
+        workerSettings: [String: String]? = nil
     ) {
         self.timeoutSeconds = timeoutSeconds
+        self.workerSettings = workerSettings
         self.id = id
         self.target = target
         self.type = type
-        self.interval = interval.rawValue
+        self.interval = interval?.rawValue ?? ""
         self.input = input
         self.after = after
         self.collectionName = collectionName
@@ -80,6 +84,7 @@ package struct PlannedStep: Sendable, Hashable, Codable {
 
     package enum CodingKeys: String, CodingKey {
         case id, target, type, interval, input, after
+        case workerSettings = "worker_settings"
         case collectionName = "collection_name"
         case attemptsMax = "attempts_max"
         case deadLettersMax = "dead_letters_max"

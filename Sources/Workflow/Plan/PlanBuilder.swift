@@ -100,6 +100,10 @@ package struct PlanBuilder {
 
     private func shortForm(_ reader: ObjectReader) throws(RequestError) -> [PlannedStep] {
         let type = try reader.requiredString("type", hint: "For example api_candles_5m, or give steps")
+        if type == DummyParameters.type {
+            guard let dummy = StepID("dummy") else { preconditionFailure("it is a legal step id") }
+            return [PlannedStep(id: dummy, target: .dummyService, type: type, interval: nil)]
+        }
         let interval = try interval(ofType: type, parameter: nil, reader)
         guard let load = StepID("load"), let store = StepID("store") else {
             preconditionFailure("both are legal step ids")
@@ -154,6 +158,9 @@ package struct PlanBuilder {
             }
             type = type ?? found.type
         }
+        if draft.target == .dummyService {
+            return try dummy(draft, type: type ?? DummyParameters.type)
+        }
         guard let type else {
             throw RequestError(
                 .missingField, "\(draft.reader.place("type")) is missing", field: draft.reader.place("type"),
@@ -167,6 +174,18 @@ package struct PlanBuilder {
             attemptsMax: draft.attemptsMax ?? PlannedStep.attemptsDefault,
             deadLettersMax: draft.deadLettersMax ?? PlannedStep.deadLettersDefault,
             timeoutSeconds: draft.timeoutSeconds.map(Int64.init))
+    }
+
+    private func dummy(_ draft: StepDraft, type: String) throws(RequestError) -> PlannedStep {
+        guard type == DummyParameters.type else {
+            throw draft.reader.invalid(
+                "type", type, "dummy-service has no type \(type.prefix(40))",
+                hint: "Leave type out or write \(DummyParameters.type)")
+        }
+        return PlannedStep(
+            id: draft.id, target: draft.target, type: type, interval: nil, input: draft.input,
+            after: draft.after, attemptsMax: draft.attemptsMax ?? PlannedStep.attemptsDefault,
+            timeoutSeconds: draft.timeoutSeconds.map(Int64.init), workerSettings: draft.workerSettings)
     }
 
     /// `api_candles_5m`, or `api_candles` with `params.interval`; both given must agree.

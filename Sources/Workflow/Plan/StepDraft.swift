@@ -4,6 +4,8 @@ struct StepDraft {
         "interval", "collection_name", "attempts_max", "dead_letters_max", "timeout_seconds",
     ]
 
+    static let dummyParameterNames = DummyParameters.names + ["attempts_max", "timeout_seconds"]
+
     let reader: ObjectReader
     let id: StepID
     let target: Target
@@ -15,6 +17,7 @@ struct StepDraft {
     let attemptsMax: Int?
     let deadLettersMax: Int?
     let timeoutSeconds: Int?
+    let workerSettings: [String: String]?
 
     init(_ value: JSONValue, path: String) throws(RequestError) {
         let reader = try ObjectReader(
@@ -42,7 +45,9 @@ struct StepDraft {
         self.after = after
 
         let parameters = try ObjectReader(
-            reader.value("params") ?? .object([:]), path: reader.place("params"), known: Self.parameterNames)
+            reader.value("params") ?? .object([:]), path: reader.place("params"),
+            known: target == .dummyService ? Self.dummyParameterNames : Self.parameterNames)
+        workerSettings = target == .dummyService ? try DummyParameters.settings(parameters) : nil
         interval = try parameters.string("interval")
         attemptsMax = try parameters.integer("attempts_max", in: 1...100)
         deadLettersMax = try parameters.integer("dead_letters_max", in: 0...1_000_000_000)

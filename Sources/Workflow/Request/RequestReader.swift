@@ -74,6 +74,14 @@ package struct ObjectReader {
         return number
     }
 
+    package func boolean(_ name: String) throws(RequestError) -> Bool? {
+        guard let value = value(name) else { return nil }
+        guard case .bool(let flag) = value else {
+            throw invalid(name, value, hint: "Give true or false")
+        }
+        return flag
+    }
+
     package func invalid(_ name: String, _ value: JSONValue, hint: String) -> RequestError {
         RequestError(
             .invalidValue, "\(place(name)) is not valid", field: place(name), value: value.excerpt, hint: hint
