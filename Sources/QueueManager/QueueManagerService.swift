@@ -20,6 +20,7 @@ package struct QueueManagerService: Sendable {
         package var environment: JobEnvironment
         package var catalog: SymbolCatalog
         package var policy: EnginePolicy
+        package var exchangeCost: ExchangeCost
         /// Names this replica among others, e.g. host and process.
         package var replica: String
         package var host: String
@@ -35,7 +36,8 @@ package struct QueueManagerService: Sendable {
 
         package init(
             pool: PostgresPool, kafka: KafkaConnection, topics: EngineTopics, launcher: any JobLauncher,
-            environment: JobEnvironment, catalog: SymbolCatalog, policy: EnginePolicy, replica: String,
+            environment: JobEnvironment, catalog: SymbolCatalog, policy: EnginePolicy,
+            exchangeCost: ExchangeCost, replica: String,
             host: String, port: Int, logger: Logger, metrics: PrometheusRegistry, health: HealthState,
             crashPoints: CrashPoints, newTraceparent: @escaping @Sendable () -> String,
             clock: @escaping @Sendable () -> Double
@@ -47,6 +49,7 @@ package struct QueueManagerService: Sendable {
             self.environment = environment
             self.catalog = catalog
             self.policy = policy
+            self.exchangeCost = exchangeCost
             self.replica = replica
             self.host = host
             self.port = port
@@ -113,7 +116,7 @@ package struct QueueManagerService: Sendable {
             store: store,
             start: StartQueue(
                 store: store, catalog: parts.catalog, newTraceparent: parts.newTraceparent, observe: observe),
-            reconcile: reconcile, feed: feed
+            reconcile: reconcile, feed: feed, cost: parts.exchangeCost
         ).add(to: router)
         var quiet = parts.logger
         quiet.logLevel = max(parts.logger.logLevel, .notice)

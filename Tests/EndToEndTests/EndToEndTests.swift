@@ -75,6 +75,10 @@ struct EndToEndTests {
 
     @Test func `a dummy that crashes fails its queue, one that is deaf is terminated`() async throws {
         try await Rig.with { rig in
+            let plan = try await rig.api.validate(Self.dummy(["seconds": .integer(5)]))
+            #expect(plan["steps"]?.items.first?["target"]?.string == "dummy-service")
+            #expect(plan["instances"]?.integer == 1)
+            #expect(try await rig.api.queueCount() == 0)
             let crashing = try await rig.api.start(
                 Self.dummy(["exit_after": .integer(0), "attempts_max": .integer(2)]))
             let failed = try await rig.api.waitUntilFinal(crashing)

@@ -30,6 +30,19 @@ struct QueueManagerAPI: Sendable {
         return try #require(queue["queue_id"]?.string)
     }
 
+    /// What a start of this body would do.
+    func validate(_ body: JSONValue) async throws -> JSONValue {
+        let answer = try await http.execute(
+            HTTPRequest(.post, "\(base)/queues/validate", body: try MessageCodec.encode(body)))
+        #expect(answer.status == 200)
+        return try MessageCodec.decode(JSONValue.self, from: answer.body)
+    }
+
+    func queueCount() async throws -> Int {
+        let answer = try await http.execute(HTTPRequest(.get, "\(base)/queues"))
+        return try MessageCodec.decode(JSONValue.self, from: answer.body)["queues"]?.items.count ?? -1
+    }
+
     /// Asks for `pause`, `resume`, `stop` or `terminate`.
     func ask(_ action: String, of id: String) async throws {
         let answer = try await http.execute(HTTPRequest(.post, "\(base)/queues/\(id)/\(action)"))

@@ -20,6 +20,22 @@ import Workflow
         #expect(plan.steps.map(\.interval) == ["5m", "5m"])
     }
 
+    @Test func `a plan tells ahead what it will ask of the exchange`() throws {
+        // Two symbols, 7 days of minutes: 10,080 candles each, 11 pages of 1,000.
+        let plan = try build(
+            #"{"symbols":["BTCUSDT","ETHUSDT"],"type":"api_candles_1m","time_range":"2024-08-01:2024-08-07"}"#
+        )
+        let estimate = PlanEstimate(plan, ExchangeCost())
+        #expect(estimate.records == 20_160)
+        #expect(estimate.exchangeRequests == 22)
+        #expect(estimate.exchangeWeight == 44)
+        #expect(estimate.exchangeSeconds == 0)
+        // 44 of 20 a minute: two whole minutes pass before the last of it.
+        #expect(PlanEstimate(plan, ExchangeCost(weightPerMinute: 20)).exchangeSeconds == 120)
+        let dummy = try build(#"{"symbol":"BTCUSDT","type":"dummy","time_range":"2024-08-01:2024-08-07"}"#)
+        #expect(PlanEstimate(dummy, ExchangeCost()).exchangeRequests == 0)
+    }
+
     @Test func `a dummy step has settings of its own and no interval`() throws {
         let plan = try build(
             #"""

@@ -8,6 +8,7 @@ import PostgresBridge
 import QueueManager
 import ServiceLifecycle
 import ServiceRuntime
+import Workflow
 
 /// Turns workflow requests into running workers. Configured by environment variables only.
 @main
@@ -61,6 +62,10 @@ struct QueueManagerMain: AsyncParsableCommand {
                 lease: values[WorkerSettings.lease], startLimit: values[QueueManagerSettings.startLimit],
                 stopGrace: values[QueueManagerSettings.stopGrace],
                 topicKeep: values[QueueManagerSettings.topicKeep]),
+            exchangeCost: ExchangeCost(
+                pageRows: values[ExchangeSettings.pageRowsMax],
+                pageWeight: values[ExchangeSettings.klinesWeight],
+                weightPerMinute: values[ExchangeSettings.weightMax]),
             replica: values[QueueManagerSettings.replica] ?? Self.randomReplica(),
             host: values[ServiceSettings.host], port: values[ServiceSettings.port], logger: logger,
             metrics: PrometheusRegistry(helps: KafkaTelemetry.helps), health: HealthState(),

@@ -1,3 +1,4 @@
+import MarketData
 import Workflow
 
 /// JSON shapes of the API's answers (docs/http-api.md).
@@ -9,6 +10,50 @@ enum QueueAnswer {
                 self.step(step, instances.filter { $0.id.step == step.id })
             })
         return .object(fields)
+    }
+
+    /// What `POST /queues/validate` tells: the plan as it would run.
+    static func plan(_ plan: Plan, _ estimate: PlanEstimate) -> JSONValue {
+        let steps = plan.steps.map { step -> JSONValue in
+            var fields = planFields(step)
+            fields["instances"] = .integer(Int64(plan.symbols.count))
+            fields["attempts_max"] = .integer(Int64(step.attemptsMax))
+            fields["timeout_seconds"] = step.timeoutSeconds.map { .integer($0) } ?? .null
+            if step.target.isConsumer {
+                fields["collections"] = .array(collections(of: step, plan).map { .string($0) })
+            }
+            return .object(fields)
+        }
+        return .object([
+            "symbols": .array(plan.symbols.map { .string($0) }), "time_range": .string(plan.timeRange),
+            "timeout_seconds": plan.timeoutSeconds.map { .integer($0) } ?? .null, "steps": .array(steps),
+            "instances": .integer(Int64(plan.instances.count)),
+            "estimate": .object([
+                "records_max": .integer(estimate.records),
+                "exchange_requests_max": .integer(estimate.exchangeRequests),
+                "exchange_weight_max": .integer(estimate.exchangeWeight),
+                "exchange_seconds": .integer(estimate.exchangeSeconds),
+            ]),
+        ])
+    }
+
+    /// One for all symbols when the request names it.
+    private static func collections(of step: PlannedStep, _ plan: Plan) -> [String] {
+        if let name = step.collectionName { return [name] }
+        guard let range = DayRange(plan.timeRange) else { return [] }
+        return plan.symbols.compactMap { Symbol($0) }.compactMap {
+            DerivedName.collection(symbol: $0, type: step.type, firstDay: range.first)?.rawValue
+        }
+    }
+
+    private static func planFields(_ step: PlannedStep) -> [String: JSONValue] {
+        [
+            "id": .string(step.id.rawValue), "target": .string(step.target.rawValue),
+            "type": .string(step.type),
+            "interval": step.interval.isEmpty ? .null : .string(step.interval),
+            "input": text(step.input?.rawValue),
+            "after": .array(step.after.map { .string($0.rawValue) }),
+        ]
     }
 
     static func summary(_ queue: QueueRow) -> JSONValue { .object(summaryFields(queue)) }
@@ -32,14 +77,9 @@ enum QueueAnswer {
     }
 
     private static func step(_ step: PlannedStep, _ instances: [InstanceRow]) -> JSONValue {
-        .object([
-            "id": .string(step.id.rawValue), "target": .string(step.target.rawValue),
-            "type": .string(step.type),
-            "interval": step.interval.isEmpty ? .null : .string(step.interval),
-            "input": text(step.input?.rawValue),
-            "after": .array(step.after.map { .string($0.rawValue) }),
-            "instances": .array(instances.map(instance)),
-        ])
+        var fields = planFields(step)
+        fields["instances"] = .array(instances.map(instance))
+        return .object(fields)
     }
 
     private static func instance(_ row: InstanceRow) -> JSONValue {

@@ -8,12 +8,15 @@ package struct QueueRoutes: Sendable {
     let start: StartQueue
     let reconcile: Wakeups
     let feed: EventFeed
+    /// For what `validate` tells ahead.
+    let cost: ExchangeCost
 
     package static let bodyBytesMax = 1 << 20
 
     package func add(to router: Router<BasicRequestContext>) {
         let queues = router.group("queues")
         queues.post("start") { request, _ in try await startQueue(request) }
+        queues.post("validate") { request, _ in try await validate(request) }
         queues.get { request, _ in try await list(request) }
         queues.get("{queue_id}") { _, context in try await show(context) }
         for action in QueueRequest.allCases {
@@ -23,17 +26,7 @@ package struct QueueRoutes: Sendable {
     }
 
     private func startQueue(_ request: Request) async throws -> Response {
-        let body = try await Self.readBody(request)
-        let json: JSONValue
-        do {
-            json = try JSONAnswer.parse(body)
-        } catch {
-            throw RequestError(
-                .invalidJSON, "The body cannot be read as JSON",
-                hint:
-                    "Send one JSON object, e.g. {\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"2024-08-01:2024-08-07\"}"
-            )
-        }
+        let json = try await Self.readJSON(request)
         let traceparent = request.header("traceparent").flatMap { Traceparent($0)?.description }
         let result = try await start(
             body: json, idempotencyKey: request.header("Idempotency-Key"), traceparent: traceparent)
@@ -44,6 +37,24 @@ package struct QueueRoutes: Sendable {
         return try JSONAnswer.response(
             result.isNew ? .created : .ok, QueueAnswer.queue(queue, instances),
             headers: [.location: "/queues/\(result.queueID)"])
+    }
+
+    private func validate(_ request: Request) async throws -> Response {
+        let plan = try await start.validate(body: try await Self.readJSON(request))
+        return try JSONAnswer.response(.ok, QueueAnswer.plan(plan, PlanEstimate(plan, cost)))
+    }
+
+    private static func readJSON(_ request: Request) async throws -> JSONValue {
+        let body = try await readBody(request)
+        do {
+            return try JSONAnswer.parse(body)
+        } catch {
+            throw RequestError(
+                .invalidJSON, "The body cannot be read as JSON",
+                hint:
+                    "Send one JSON object, e.g. {\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"2024-08-01:2024-08-07\"}"
+            )
+        }
     }
 
     private func list(_ request: Request) async throws -> Response {

@@ -38,6 +38,13 @@ package struct StartQueue: Sendable {
         return try result(of: try await store.create(queue), queueID: queueID)
     }
 
+    /// Everything that is checked before a queue is created; creates nothing.
+    package func validate(body: JSONValue) async throws -> Plan {
+        let plan = try PlanBuilder().build(body)
+        _ = try await checkWithExchange(plan)
+        return plan
+    }
+
     private func result(of creation: EngineStore.Creation, queueID: QueueID?) throws -> Result {
         switch creation {
         case .known(let id): return Result(queueID: id, isNew: false)
