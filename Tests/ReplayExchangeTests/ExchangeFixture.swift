@@ -6,16 +6,21 @@ import Synchronization
 import Testing
 
 /// Recordings loaded once for many tests: reading them takes longer than most tests.
-private let loadedMarkets = Mutex<[Set<Symbol>: Market]>([:])
+private let loading = Mutex<[Set<Symbol>: Task<Market, any Error>]>([:])
 
-/// The sample's recordings of `symbols`. Two tests that come first together both load them: harmless.
+/// The sample's recordings of `symbols`.
 func sampleMarket(_ symbols: Set<Symbol>) async throws -> Market {
-    if let market = loadedMarkets.withLock({ $0[symbols] }) { return market }
-    var options = ReplayOptions()
-    options.symbols = symbols
-    let market = try await ReplayExchange.load(options)
-    loadedMarkets.withLock { $0[symbols] = market }
-    return market
+    let task = loading.withLock { loading in
+        if let known = loading[symbols] { return known }
+        var options = ReplayOptions()
+        options.symbols = symbols
+        // Unstructured: tests that run at once wait for the same load, and one that is cancelled must not take it
+        // from the others.
+        let task = Task { [options] in try await ReplayExchange.load(options) }
+        loading[symbols] = task
+        return task
+    }
+    return try await task.value
 }
 
 /// One exchange on a free port, and a client for it.
