@@ -79,8 +79,6 @@ let package = Package(
                 "ArangoConnector", "DocumentStores", "KafkaBridge", "LocalStack", "MarketData",
                 "PostgresBridge", "ServiceRuntime", "Workflow",
             ]),
-        program(
-            "bench-store", ["DocumentStores", "LocalStack", "PostgresBridge", "ServiceRuntime", "Workflow"]),
 
         // The engine and the workers.
         module(
