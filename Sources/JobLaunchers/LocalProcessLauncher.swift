@@ -38,8 +38,8 @@ package final class LocalProcessLauncher: JobLauncher {
     }
 
     package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
-        let marks = Self.marks(of: job)
-        if let identity = ProcessTable.processes(withEnvironment: marks).first { return handle(identity) }
+        if let known = try await find(job.id, attempt: job.attempt, of: job.queueID) { return known }
+        let marks = Self.marks(of: job.id, attempt: job.attempt, of: job.queueID)
         let log =
             "\(configuration.logDirectory)/\(job.queueID)-\(job.id.step)-\(job.id.instance)-\(job.attempt).log"
         let command = ChildProcess.Command(
@@ -56,6 +56,13 @@ package final class LocalProcessLauncher: JobLauncher {
         children.withLock { $0[child.identity] = child }
         child.onExit { [endsContinuation] _ in endsContinuation.yield(job.queueID) }
         return handle(child.identity)
+    }
+
+    package func find(
+        _ id: InstanceID, attempt: Int, of queueID: QueueID
+    ) async throws(LaunchError) -> JobHandle? {
+        ProcessTable.processes(withEnvironment: Self.marks(of: id, attempt: attempt, of: queueID)).first
+            .map(handle)
     }
 
     package func state(of handle: JobHandle) async throws(LaunchError) -> JobState {
@@ -76,10 +83,12 @@ package final class LocalProcessLauncher: JobLauncher {
     }
 
     /// The variables that name an attempt; every worker has them.
-    private static func marks(of job: Job) -> [String: String] {
+    private static func marks(
+        of id: InstanceID, attempt: Int, of queueID: QueueID
+    ) -> [String: String] {
         [
-            "QUEUE_ID": job.queueID.rawValue, "STEP": job.id.step.rawValue, "INSTANCE": job.id.instance,
-            "ATTEMPT": String(job.attempt),
+            "QUEUE_ID": queueID.rawValue, "STEP": id.step.rawValue, "INSTANCE": id.instance,
+            "ATTEMPT": String(attempt),
         ]
     }
 

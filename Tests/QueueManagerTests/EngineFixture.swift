@@ -139,6 +139,13 @@ final class RecordingLauncher: JobLauncher {
         return JobHandle(launcher: name, fields: ["job": key])
     }
 
+    func find(
+        _ id: InstanceID, attempt: Int, of queueID: QueueID
+    ) async throws(LaunchError) -> JobHandle? {
+        let key = "\(id)/\(attempt)"
+        return launched.contains(key) ? JobHandle(launcher: name, fields: ["job": key]) : nil
+    }
+
     func state(of handle: JobHandle) async throws(LaunchError) -> JobState {
         state.withLock { $0.ended.contains(handle.fields["job"] ?? "") } ? .ended(how: "signal 9") : .running
     }

@@ -59,9 +59,18 @@ extension Reconciler {
         }
     }
 
+    /// Ends an attempt's job by force, also one whose launch a crash kept from being recorded.
+    func kill(_ attempt: AttemptRow, _ claim: QueueClaim) async throws {
+        var handle = attempt.handle
+        if handle == nil {
+            handle = try await launcher.find(attempt.id, attempt: attempt.attempt, of: claim.queueID)
+        }
+        if let handle { try await launcher.kill(handle) }
+    }
+
     /// Ends an attempt by force, without the broker: what it would still have said does not matter.
     private func terminate(_ attempt: AttemptRow, _ claim: QueueClaim) async throws -> Bool {
-        if let handle = attempt.handle { try await launcher.kill(handle) }
+        try await kill(attempt, claim)
         return try await lose(attempt, claim, reason: "it was terminated", countsAsFailure: false)
     }
 

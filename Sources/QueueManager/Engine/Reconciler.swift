@@ -139,7 +139,7 @@ package struct Reconciler: Service {
     /// Ends what still runs and deletes the topics; until then the queue is looked at again and again.
     private func cleanUp(_ look: QueueLook, _ claim: QueueClaim) async throws -> Int64? {
         for attempt in look.liveAttempts {
-            if let handle = attempt.handle { try await launcher.kill(handle) }
+            try await kill(attempt, claim)
             try await store.closeAttempt(attempt.id, attempt: attempt.attempt, claim: claim)
         }
         let age = try await store.millisecondsSinceEnd(of: claim.queueID)

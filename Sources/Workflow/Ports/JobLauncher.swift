@@ -8,6 +8,9 @@ package protocol JobLauncher: Sendable {
     /// - Throws: ``LaunchError``; retriable ones are tried again, others fail the attempt.
     func launch(_ job: Job) async throws(LaunchError) -> JobHandle
 
+    /// The job of an attempt whose launch was not recorded; nil when there is none in sight.
+    func find(_ id: InstanceID, attempt: Int, of queueID: QueueID) async throws(LaunchError) -> JobHandle?
+
     /// Whether a job launched earlier, maybe by a launcher that is no more, still runs.
     func state(of handle: JobHandle) async throws(LaunchError) -> JobState
 
