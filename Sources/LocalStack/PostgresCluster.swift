@@ -82,7 +82,9 @@ package final class PostgresCluster: Sendable {
         _ options: Options, _ programs: PostgresPrograms, _ files: PostgresFolder, password: String,
         deadline: ContinuousClock.Instant
     ) async throws -> PostgresCluster {
-        let port = try options.port ?? FreePort.find()
+        guard let port = options.port ?? LoopbackPort.free() else {
+            throw PostgresClusterError(folder: "127.0.0.1", message: "no free port")
+        }
         try files.checkNotInUse()
         let logStart = files.logSize
         let command = files.command(programs.postgres, serverArguments(options, port: port))

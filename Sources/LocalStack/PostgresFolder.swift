@@ -196,25 +196,3 @@ struct PostgresFolder: Sendable {
 
     private var lastSystemError: String { String(cString: strerror(errno)) }
 }
-
-/// Finds a TCP port of 127.0.0.1 that nobody listens on.
-enum FreePort {
-    static func find() throws -> Int {
-        let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(socket) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(INADDR_LOOPBACK).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                bind(socket, generic, length) == 0 && getsockname(socket, generic, &length) == 0
-            }
-        }
-        guard isBound else {
-            throw PostgresClusterError(
-                folder: "127.0.0.1", message: "no free port: \(String(cString: strerror(errno)))")
-        }
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
-}

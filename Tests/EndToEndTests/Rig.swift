@@ -66,7 +66,7 @@ struct Rig: Sendable {
         let http = HTTPClient()
         let manager = QueueManagerProcess(
             programs: options.programsDirectory, folder: folder, environment: environment,
-            port: try freePort())
+            port: try #require(LoopbackPort.free()))
         try await manager.start(http)
         let store = PostgresPool(url: try PostgresURL(environment["POSTGRES_URL"] ?? ""), connectionsMax: 2)
         let rig = Rig(
@@ -151,21 +151,5 @@ struct Rig: Sendable {
                 withDestinationPath: sample.appending(path: name).path)
         }
         return recordings
-    }
-
-    private static func freePort() throws -> Int {
-        let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(socket) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(INADDR_LOOPBACK).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                bind(socket, generic, length) == 0 && getsockname(socket, generic, &length) == 0
-            }
-        }
-        try #require(isBound)
-        return Int(UInt16(bigEndian: address.sin_port))
     }
 }
