@@ -4,9 +4,7 @@ import ServiceRuntime
 import Testing
 
 /// Against hypercorn, a server that speaks HTTP/2 over TLS.
-@Suite(
-    .timeLimit(.minutes(1)), .enabled(if: OpenSSL.isInstalled, "there is no /usr/bin/openssl"),
-    .enabled(if: python != nil, "STREAMFORGE_TEST_PYTHON is not set"))
+@Suite(.timeLimit(.minutes(1)))
 struct HTTP2Tests {
     @Test func `speaks HTTP/2 with a server that offers it, many requests on one connection`() async throws {
         try await withServer(protocols: "h2,http/1.1") { url, client in
@@ -55,7 +53,8 @@ struct HTTP2Tests {
             let log = files.folder + "/server.log"
             let server = try await ChildProcess.start(
                 ChildProcess.Command(
-                    try #require(python), [program, files.key, files.certificate, protocols],
+                    try #require(python, "STREAMFORGE_TEST_PYTHON is not set; scripts/test sets it"),
+                    [program, files.key, files.certificate, protocols],
                     environment: [:], logFile: log))
             do {
                 let port = try await waitForPort(log) { Int($0) }

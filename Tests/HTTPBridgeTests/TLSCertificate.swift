@@ -4,7 +4,6 @@ import Testing
 
 enum OpenSSL {
     static let path = "/usr/bin/openssl"
-    static let isInstalled = FileManager.default.isExecutableFile(atPath: path)
 }
 
 /// A key and a certificate that it signed itself, in a folder of the test's own.
