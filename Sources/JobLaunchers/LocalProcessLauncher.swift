@@ -13,20 +13,26 @@ package final class LocalProcessLauncher: JobLauncher {
         /// One log file an attempt is written here.
         package var logDirectory: String
         package var host: String
+        /// What every worker reads beside its attempt's own variables: brokers, stores, limits. Holds secrets.
+        package var environment: [String: String]
         /// Between SIGTERM and SIGKILL.
         package var killGrace: Duration
 
         package init(
-            workerPath: String, logDirectory: String, host: String, killGrace: Duration = .seconds(5)
+            workerPath: String, logDirectory: String, host: String, environment: [String: String] = [:],
+            killGrace: Duration = .seconds(5)
         ) {
             self.workerPath = workerPath
             self.logDirectory = logDirectory
             self.host = host
+            self.environment = environment
             self.killGrace = killGrace
         }
     }
 
     package let name = "process"
+    package let isLaunchRepeatable = true
+    package let pollInterval: Duration? = .milliseconds(500)
     package let ends: AsyncStream<QueueID>
     private let endsContinuation: AsyncStream<QueueID>.Continuation
     private let configuration: Configuration
@@ -44,7 +50,8 @@ package final class LocalProcessLauncher: JobLauncher {
             "\(configuration.logDirectory)/\(job.queueID)-\(job.id.step)-\(job.id.instance)-\(job.attempt).log"
         let command = ChildProcess.Command(
             configuration.workerPath, [job.target.rawValue],
-            environment: job.environment.merging(marks) { _, mark in mark }, logFile: log)
+            environment: configuration.environment.merging(job.environment) { _, own in own }
+                .merging(marks) { _, mark in mark }, logFile: log)
         let child: ChildProcess
         do {
             child = try await ChildProcess.start(command)

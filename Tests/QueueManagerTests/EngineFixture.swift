@@ -45,7 +45,7 @@ struct EngineFixture: Sendable {
         Reconciler(
             store: store, broker: broker, launcher: launcher,
             environment: JobEnvironment(
-                common: [:], controlTopic: "queue-control", eventsTopic: "queue-events"),
+                controlTopic: "queue-control", eventsTopic: "queue-events"),
             policy: policy, wakeups: Wakeups(), commandWakeups: Wakeups(), replica: Self.replica,
             crashPoints: .off, observe: observer)
     }
@@ -126,6 +126,8 @@ final class Mutable<Value: Sendable>: Sendable {
 /// Starts nothing; tells what it was asked and answers as the test says.
 final class RecordingLauncher: JobLauncher {
     let name = "recording"
+    let isLaunchRepeatable = true
+    let pollInterval: Duration? = .milliseconds(500)
     let ends = AsyncStream<QueueID> { $0.finish() }
     private let state = Mutex((launched: [String](), ended: Set<String>(), killed: [String]()))
 

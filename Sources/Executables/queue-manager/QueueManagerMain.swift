@@ -56,7 +56,9 @@ struct QueueManagerMain: AsyncParsableCommand {
                 control: values[TopicSettings.control], events: values[TopicSettings.events],
                 partitions: values[QueueManagerSettings.topicPartitions],
                 replication: values[QueueManagerSettings.topicReplication]),
-            launcher: try launcher(values), environment: jobEnvironment(values, environment),
+            launcher: try launcher(values, environment),
+            environment: JobEnvironment(
+                controlTopic: values[TopicSettings.control], eventsTopic: values[TopicSettings.events]),
             catalog: ExchangeSymbols(client: http, baseURL: values[ExchangeSettings.url]).catalog,
             policy: EnginePolicy(
                 lease: values[WorkerSettings.lease], startLimit: values[QueueManagerSettings.startLimit],
@@ -91,7 +93,9 @@ struct QueueManagerMain: AsyncParsableCommand {
             connectionsMax: values[QueueManagerSettings.databaseConnectionsMax])
     }
 
-    private func launcher(_ values: SettingValues) throws -> LocalProcessLauncher {
+    private func launcher(
+        _ values: SettingValues, _ environment: [String: String]
+    ) throws -> LocalProcessLauncher {
         let path = values[QueueManagerSettings.workerPath] ?? ownDirectory() + "/streamforge-worker"
         guard access(path, X_OK) == 0 else {
             throw LaunchSetupError(description: "WORKER_PATH: there is no program \(path)")
@@ -100,15 +104,10 @@ struct QueueManagerMain: AsyncParsableCommand {
         guard mkdir(logs, 0o700) == 0 || errno == EEXIST else {
             throw LaunchSetupError(description: "WORKER_LOG_DIR: cannot create \(logs)")
         }
-        return LocalProcessLauncher(.init(workerPath: path, logDirectory: logs, host: hostName()))
-    }
-
-    private func jobEnvironment(_ values: SettingValues, _ environment: [String: String]) -> JobEnvironment {
         var common = QueueManagerSettings.workerEnvironment(from: environment)
         common["PORT"] = String(values[QueueManagerSettings.workerHTTPPort])
-        return JobEnvironment(
-            common: common, controlTopic: values[TopicSettings.control],
-            eventsTopic: values[TopicSettings.events])
+        return LocalProcessLauncher(
+            .init(workerPath: path, logDirectory: logs, host: hostName(), environment: common))
     }
 
     /// Random, so that a restart never takes its former self's claims for its own.

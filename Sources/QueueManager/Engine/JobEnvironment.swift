@@ -1,15 +1,13 @@
 import MarketData
 import Workflow
 
-/// Makes the environment of a worker from the plan and the attempt (design "Environment of a worker").
+/// Makes what is special to an attempt in its worker's environment, from the plan (design "Environment of a
+/// worker"). Holds no secrets.
 package struct JobEnvironment: Sendable {
-    /// What every worker gets: broker, stores, exchange, its lease. Holds secrets.
-    package var common: [String: String]
     package var controlTopic: String
     package var eventsTopic: String
 
-    package init(common: [String: String], controlTopic: String, eventsTopic: String) {
-        self.common = common
+    package init(controlTopic: String, eventsTopic: String) {
         self.controlTopic = controlTopic
         self.eventsTopic = eventsTopic
     }
@@ -23,7 +21,7 @@ package struct JobEnvironment: Sendable {
             let partition = plan.partition(ofInstance: attempt.id.instance)
         else { return nil }
         let producer = step.input ?? step.id
-        var environment = common
+        var environment: [String: String] = [:]
         environment["QUEUE_ID"] = queue.rawValue
         environment["STEP"] = step.id.rawValue
         environment["INSTANCE"] = attempt.id.instance

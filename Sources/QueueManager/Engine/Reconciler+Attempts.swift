@@ -28,7 +28,7 @@ extension Reconciler {
             try await store.saveGone(
                 offset: offset, how: how, of: attempt.id, attempt: attempt.attempt, claim: claim)
             return look.appliedOffset >= offset
-        case .running, .outOfSight:
+        case .queued, .running, .outOfSight:
             if let age = attempt.stopAge, age > policy.stopGrace.milliseconds {
                 try await launcher.kill(handle)
                 return false

@@ -3,6 +3,13 @@ package protocol JobLauncher: Sendable {
     /// The name stored with an attempt, e.g. `process`.
     var name: String { get }
 
+    /// Whether a launch whose outcome is not known may be asked for again. Where it may not, the engine lets a
+    /// next attempt take the place of one whose launch a crash left unrecorded.
+    var isLaunchRepeatable: Bool { get }
+
+    /// How often a job must be looked at because it may end without telling anybody; nil: only its lease tells.
+    var pollInterval: Duration? { get }
+
     /// Starts the job of an attempt unless it exists already: calling twice yields one job.
     ///
     /// - Throws: ``LaunchError``; retriable ones are tried again, others fail the attempt.
@@ -27,7 +34,8 @@ package struct Job: Sendable {
     package var id: InstanceID
     package var attempt: Int
     package var target: Target
-    /// Everything the worker reads; holds secrets.
+    /// What is special to this attempt, for the worker; holds no secrets: those the launcher adds, by reference
+    /// where it can.
     package var environment: [String: String]
 
     package init(
@@ -55,6 +63,8 @@ package struct JobHandle: Sendable, Hashable, Codable {
 }
 
 package enum JobState: Sendable, Hashable {
+    /// Offered, and not yet taken by a worker: its lease does not count yet.
+    case queued
     case running
     /// Gone; how it ended, where that is known: `exit 20`, `signal 9`.
     case ended(how: String?)
