@@ -31,8 +31,6 @@ package final class LocalProcessLauncher: JobLauncher {
     }
 
     package let name = "process"
-    package let isLaunchRepeatable = true
-    package let pollInterval: Duration? = .milliseconds(500)
     package let ends: AsyncStream<QueueID>
     private let endsContinuation: AsyncStream<QueueID>.Continuation
     private let configuration: Configuration
@@ -42,6 +40,9 @@ package final class LocalProcessLauncher: JobLauncher {
         self.configuration = configuration
         (ends, endsContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1_024))
     }
+
+    package func isLaunchRepeatable(for target: Target) -> Bool { true }
+    package func pollInterval(for target: Target) -> Duration? { .milliseconds(500) }
 
     package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         if let known = try await find(job.id, attempt: job.attempt, of: job.queueID) { return known }

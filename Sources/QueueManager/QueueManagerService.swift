@@ -87,19 +87,21 @@ package struct QueueManagerService: Sendable {
             kafka,
             EventReader(
                 store: store,
-                makeConsumer: { [parts, kafkaObserver] in
-                    try EngineKafka.eventConsumer(parts.kafka, kafkaObserver)
+                makeSource: { [parts, kafkaObserver] in
+                    try kafka.eventSource(parts.kafka, kafkaObserver)
                 },
-                topic: kafka.broker.eventsTopic, partitionCount: kafka.broker.eventsPartitions,
-                policy: parts.policy.events, replica: parts.replica, crashPoints: parts.crashPoints,
-                changed: { [reconcile] in
-                    reconcile.signal()
+                partitionCount: kafka.broker.eventsPartitions, policy: parts.policy, replica: parts.replica,
+                crashPoints: parts.crashPoints,
+                changed: { [reconcile] needsLook in
+                    if needsLook { reconcile.signal() }
                     feed.signal()
                 }, observe: observe),
             Reconciler(
-                store: store, broker: kafka.broker, launcher: parts.launcher, environment: parts.environment,
-                policy: parts.policy, wakeups: reconcile, commandWakeups: commands, replica: parts.replica,
-                crashPoints: parts.crashPoints, observe: observe),
+                ReconcilerParts(
+                    store: store, broker: kafka.broker, launcher: parts.launcher,
+                    environment: parts.environment, policy: parts.policy, replica: parts.replica,
+                    crashPoints: parts.crashPoints, observe: observe),
+                wakeups: reconcile, commandWakeups: commands),
             CommandDispatcher(
                 store: store, broker: kafka.broker, wakeups: commands, clock: parts.clock, observe: observe),
             api(feed: feed, onListening: onListening),

@@ -37,17 +37,20 @@ struct EngineFixture: Sendable {
                 if isBrokerAway.value { throw FixtureError(detail: "the broker is away") }
                 return topic == "queue-events" ? eventsEnd.value : 0
             },
+            controlEnds: {
+                if isBrokerAway.value { throw FixtureError(detail: "the broker is away") }
+                return [Int64](repeating: 0, count: 12)
+            },
             send: { sent.append($0) }, controlTopic: "queue-control", eventsTopic: "queue-events",
             controlPartitions: 12, eventsPartitions: 12)
     }
 
     var reconciler: Reconciler {
         Reconciler(
-            store: store, broker: broker, launcher: launcher,
-            environment: JobEnvironment(
-                controlTopic: "queue-control", eventsTopic: "queue-events"),
-            policy: policy, wakeups: Wakeups(), commandWakeups: Wakeups(), replica: Self.replica,
-            crashPoints: .off, observe: observer)
+            ReconcilerParts(
+                store: store, broker: broker, launcher: launcher,
+                environment: JobEnvironment(controlTopic: "queue-control", eventsTopic: "queue-events"),
+                policy: policy, replica: Self.replica, crashPoints: .off, observe: observer))
     }
 
     /// Creates a queue of one symbol that loads and stores.
@@ -77,7 +80,7 @@ struct EngineFixture: Sendable {
         let reconciler = reconciler
         while ContinuousClock.now < deadline {
             if let (queue, instances) = try await store.queue(id), condition(queue, instances) { return }
-            try await reconciler.round()
+            try await reconciler.roundOrWait()
         }
         let state = try await store.queue(id)
         throw FixtureError(detail: "not reached: \(String(describing: state))")
@@ -87,11 +90,18 @@ struct EngineFixture: Sendable {
     @discardableResult
     func apply(_ event: QueueEvent) async throws -> ApplyReport {
         let partition = broker.eventPartition(of: event.queueID)
-        let owned = try await store.ownPartitions(count: 12, owner: Self.replica)
-        let place = try #require(owned.first { $0.partition == partition })
-        return try await store.apply(
-            [ReadEvent(partition: partition, offset: place.nextOffset, event: event)], from: place,
-            nextOffset: place.nextOffset + 1, owner: Self.replica, policy: policy.events)
+        let place = try #require(try await ownPartitions().partitions.first { $0.partition == partition })
+        let batch = EventBatch(
+            from: place, events: [ReadEvent(offset: place.nextOffset, event: event)],
+            nextOffset: place.nextOffset + 1)
+        return try await store.apply([batch], owner: Self.replica) { queue, event, facts in
+            queue.apply(event, OperationContext(now: facts.now, policy: policy, jitter: 0))
+        }
+    }
+
+    @discardableResult
+    func ownPartitions(caughtUp: [Int32] = [], upTo: Int64 = 0) async throws -> PartitionRenewal {
+        try await store.renewPartitions(count: 12, owner: Self.replica, caughtUp: caughtUp, upTo: upTo)
     }
 
     func event(
@@ -103,6 +113,15 @@ struct EngineFixture: Sendable {
             status: status, reason: reason?.rawValue, queueID: id, step: try #require(StepID(step)),
             instance: instance, attempt: attempt, seq: seq, producer: "p", workerID: worker, symbol: instance,
             type: "api_candles_5m", message: "m", counts: counts, timestamp: 1)
+    }
+}
+
+extension Reconciler {
+    /// A round; when nothing was due, a wait until something is.
+    func roundOrWait() async throws {
+        guard try await round() == 0 else { return }
+        let wait = try await parts.store.millisecondsToNextLook(limit: 100)
+        await wakeups.wait(atMost: .milliseconds(max(wait, 5)))
     }
 }
 
@@ -126,14 +145,15 @@ final class Mutable<Value: Sendable>: Sendable {
 /// Starts nothing; tells what it was asked and answers as the test says.
 final class RecordingLauncher: JobLauncher {
     let name = "recording"
-    let isLaunchRepeatable = true
-    let pollInterval: Duration? = .milliseconds(500)
     let ends = AsyncStream<QueueID> { $0.finish() }
     private let state = Mutex((launched: [String](), ended: Set<String>(), killed: [String]()))
 
     var launched: [String] { state.withLock { $0.launched } }
     var killed: [String] { state.withLock { $0.killed } }
     func end(_ job: String) { state.withLock { _ = $0.ended.insert(job) } }
+
+    func isLaunchRepeatable(for target: Target) -> Bool { true }
+    func pollInterval(for target: Target) -> Duration? { .milliseconds(10) }
 
     func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         let key = "\(job.id)/\(job.attempt)"

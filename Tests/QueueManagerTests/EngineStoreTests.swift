@@ -95,31 +95,68 @@ struct EngineStoreTests {
             let id = try await engine.createQueue()
             let partition = engine.broker.eventPartition(of: id)
             let mine = try #require(
-                try await engine.store.ownPartitions(count: 12, owner: "one").first {
-                    $0.partition == partition
-                })
+                try await engine.store.renewPartitions(count: 12, owner: "one", caughtUp: [], upTo: 0)
+                    .partitions.first { $0.partition == partition })
             try await engine.store.disownPartitions(owner: "one")
-            _ = try await engine.store.ownPartitions(count: 12, owner: "two")
+            _ = try await engine.store.renewPartitions(count: 12, owner: "two", caughtUp: [], upTo: 0)
             await #expect(throws: PartitionLost(partition: partition)) {
                 try await engine.store.apply(
-                    [], from: mine, nextOffset: 5, owner: "one", policy: engine.policy.events)
+                    [EventBatch(from: mine, events: [], nextOffset: 5)], owner: "one"
+                ) { _, _, _ in false }
             }
         }
     }
 
-    @Test func `a queue is held by one claim at a time, and asked-for looks are not lost`() async throws {
+    @Test func `a queue is held by one claim at a time, and a lost claim writes nothing`() async throws {
         try await withPostgres { pool in
             let engine = try await EngineFixture(pool)
             let id = try await engine.createQueue()
-            let claim = try #require(try await engine.store.claimQueues(limit: 8, token: "a").first)
-            #expect(try await engine.store.claimQueues(limit: 8, token: "b").isEmpty)
-            // Somebody asks for a stop while we look; we meant to look again only when asked.
-            _ = try await engine.store.request(.stop, of: id, actor: "api")
-            try await engine.store.release(claim, lookAgainMilliseconds: nil)
-            #expect(try await engine.store.claimQueues(limit: 8, token: "c").map(\.queueID) == [id])
-            await #expect(throws: ClaimLost()) {
-                try await engine.store.setStatus(.stopped, reason: nil, claim: claim)
+            let due = { (token: String) in
+                LookRequest(.due(limit: 8, token: token)) { engine.broker.eventPartition(of: $0) }
             }
+            let keep: @Sendable (inout QueueState, LookFacts, QueueClaim) -> LookPlan = { _, _, _ in
+                var plan = LookPlan()
+                plan.effects = [.createTopics]
+                return plan
+            }
+            let claim = try #require(try await engine.store.look(due("a"), keep).first?.claim)
+            #expect(try await engine.store.look(due("b"), keep).isEmpty)
+            // Asked for while it is held: whoever holds it looks again.
+            _ = try await engine.store.request(.stop, of: id, actor: "api")
+            #expect(try await engine.store.look(due("b"), keep).isEmpty)
+            let again = LookRequest(.claimed([claim])) { engine.broker.eventPartition(of: $0) }
+            let seen = try await engine.store.look(again) { queue, _, _ in
+                #expect(queue.status == .stopping)
+                return LookPlan()
+            }
+            #expect(seen.count == 1)
+            let lost = try await engine.store.look(again) { _, _, _ in
+                Issue.record("a claim was given back and is still good")
+                return LookPlan()
+            }
+            #expect(lost.isEmpty)
+        }
+    }
+
+    @Test func `a claim that is not renewed runs out, a renewed one does not`() async throws {
+        try await withPostgres { pool in
+            let engine = try await EngineFixture(pool)
+            _ = try await engine.createQueue()
+            let request = LookRequest(.due(limit: 8, token: "a")) { engine.broker.eventPartition(of: $0) }
+            let claim = try #require(
+                try await engine.store.look(request) { _, _, _ in
+                    var plan = LookPlan()
+                    plan.effects = [.createTopics]
+                    return plan
+                }.first?.claim)
+            try await pool.execute("UPDATE streamforge.queues SET look_at = now() - interval '1 s'")
+            try await engine.store.renew([claim])
+            #expect(try await engine.store.millisecondsToNextLook(limit: 10_000) > 1_000)
+            try await pool.execute("UPDATE streamforge.queues SET look_at = now() - interval '1 s'")
+            let other = LookRequest(.due(limit: 8, token: "b")) { engine.broker.eventPartition(of: $0) }
+            #expect(try await engine.store.look(other) { _, _, _ in LookPlan() }.count == 1)
+            try await engine.store.renew([claim])
+            #expect(try await engine.store.millisecondsToNextLook(limit: 10_000) == 10_000)
         }
     }
 }

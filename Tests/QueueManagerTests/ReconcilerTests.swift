@@ -61,7 +61,7 @@ struct ReconcilerTests {
             // The process is gone; one event of it lies unread in the topic: the final one.
             engine.eventsEnd.value = 1
             engine.launcher.end("load[BTCUSDT]/1")
-            for _ in 0..<4 { try await engine.reconciler.round() }
+            for _ in 0..<4 { try await engine.reconciler.roundOrWait() }
             #expect(!engine.launcher.launched.contains("load[BTCUSDT]/2"))
             try await engine.apply(
                 engine.event(id, "load", .finished, seq: 1, counts: .init(recordsRead: 1, recordsWritten: 1)))
@@ -80,7 +80,7 @@ struct ReconcilerTests {
             engine.launcher.end("store[BTCUSDT]/1")
             try await engine.reconcile(id) { _, _ in engine.launcher.launched.contains("store[BTCUSDT]/2") }
             let sent = try await engine.store.dispatch(limit: 10) { commands in
-                for command in commands { try await engine.broker.send(command.payload) }
+                for command in commands { try await engine.broker.send(command) }
             }
             #expect(sent == 1)
             let command = try #require(engine.sent.all.first)
@@ -96,7 +96,7 @@ struct ReconcilerTests {
             // What a crash leaves: attempts without a handle, the claim of a dead replica.
             try await pool.execute("UPDATE streamforge.attempts SET handle = NULL")
             try await pool.execute(
-                "UPDATE streamforge.queues SET claim_token = 'dead', claim_until = now() + interval '300 ms'")
+                "UPDATE streamforge.queues SET claim_token = 'dead', look_at = now() + interval '300 ms'")
             try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 2 }
             #expect(engine.launcher.launched.sorted() == ["load[BTCUSDT]/1", "store[BTCUSDT]/1"])
         }
@@ -126,11 +126,12 @@ struct ReconcilerTests {
             #expect(try await engine.store.request(.pause, of: id, actor: "api") == .met(.paused))
             // One answers in good order, the other is ended by force; neither failed.
             try await engine.apply(engine.event(id, "load", .interrupted, seq: 1, reason: .stopped))
+            engine.launcher.end("load[BTCUSDT]/1")
             try await engine.reconcile(id) { _, instances in
                 instances.allSatisfy { $0.machine.state == .waiting }
             }
             #expect(engine.launcher.killed == ["store[BTCUSDT]/1"])
-            for _ in 0..<3 { try await engine.reconciler.round() }
+            for _ in 0..<3 { try await engine.reconciler.roundOrWait() }
             #expect(engine.launcher.launched.count == 2)
             #expect(try await engine.store.request(.resume, of: id, actor: "api") == .accepted(.running))
             try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 4 }
@@ -145,7 +146,7 @@ struct ReconcilerTests {
             let engine = try await EngineFixture(pool)
             let id = try await engine.createQueue()
             #expect(try await engine.store.request(.pause, of: id, actor: "api") == .accepted(.paused))
-            for _ in 0..<3 { try await engine.reconciler.round() }
+            for _ in 0..<3 { try await engine.reconciler.roundOrWait() }
             #expect(engine.topics.all.isEmpty && engine.launcher.launched.isEmpty)
             #expect(try await engine.store.request(.resume, of: id, actor: "api") == .accepted(.pending))
             try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 2 }
@@ -235,10 +236,11 @@ struct ReconcilerTests {
             let id = try await engine.createQueue()
             try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 2 }
             try await pool.execute("UPDATE streamforge.attempts SET lease_until = now() - interval '1 s'")
-            for _ in 0..<3 { try await engine.reconciler.round() }
+            for _ in 0..<3 { try await engine.reconciler.roundOrWait() }
             #expect(engine.launcher.killed.isEmpty)
-            let partitions = try await engine.store.ownPartitions(count: 12, owner: EngineFixture.replica)
-            try await engine.store.noteCaughtUp(partitions.map(\.partition), owner: EngineFixture.replica)
+            let renewal = try await engine.ownPartitions()
+            try await engine.ownPartitions(
+                caughtUp: renewal.partitions.map(\.partition), upTo: renewal.clock)
             try await engine.reconcile(id) { _, _ in engine.launcher.killed.count == 2 }
         }
     }

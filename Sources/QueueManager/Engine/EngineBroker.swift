@@ -8,6 +8,8 @@ package struct EngineBroker: Sendable {
     package var deleteTopics: @Sendable ([String]) async throws -> Void
     /// The offset after the last record of a partition.
     package var endOffset: @Sendable (_ topic: String, _ partition: Int32) async throws -> Int64
+    /// The same of every partition of the control topic, in their order.
+    package var controlEnds: @Sendable () async throws -> [Int64]
     /// Sends a control command and waits until it is stored.
     package var send: @Sendable (ControlCommand) async throws -> Void
     package var controlTopic: String
@@ -20,6 +22,7 @@ package struct EngineBroker: Sendable {
         createTopic: @escaping @Sendable (String, Int32, [String: String]) async throws -> Void,
         deleteTopics: @escaping @Sendable ([String]) async throws -> Void,
         endOffset: @escaping @Sendable (_ topic: String, _ partition: Int32) async throws -> Int64,
+        controlEnds: @escaping @Sendable () async throws -> [Int64],
         send: @escaping @Sendable (ControlCommand) async throws -> Void, controlTopic: String,
         eventsTopic: String,
         controlPartitions: Int32, eventsPartitions: Int32
@@ -27,6 +30,7 @@ package struct EngineBroker: Sendable {
         self.createTopic = createTopic
         self.deleteTopics = deleteTopics
         self.endOffset = endOffset
+        self.controlEnds = controlEnds
         self.send = send
         self.controlTopic = controlTopic
         self.eventsTopic = eventsTopic

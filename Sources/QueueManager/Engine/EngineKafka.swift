@@ -25,6 +25,8 @@ package struct EngineKafka: Service {
     private let admin: KafkaAdmin
     private let producer: KafkaProducer
 
+    /// Shorter than the lease of an event partition.
+    private static let endsTimeout = Duration.seconds(1)
     /// Events are kept at least this long, so that a queue-manager that was away finds them.
     private static let eventsRetentionMilliseconds = 7 * 24 * 3_600 * 1_000
 
@@ -53,6 +55,10 @@ package struct EngineKafka: Service {
             },
             deleteTopics: { try await admin.deleteTopics($0) },
             endOffset: { try await admin.watermarks(of: TopicPartition($0, $1)).high },
+            controlEnds: {
+                let ends = try await ends(of: topics.control, Array(0..<control), admin)
+                return (0..<control).map { ends[$0] ?? 0 }
+            },
             send: { command in
                 let key = Array(command.queueID.rawValue.utf8)
                 _ = try await producer.send(
@@ -63,22 +69,38 @@ package struct EngineKafka: Service {
         return EngineKafka(broker: broker, admin: admin, producer: producer)
     }
 
-    /// A consumer for ``EventReader``: offsets come from PostgreSQL; one that is gone restarts at the earliest,
+    /// A source for ``EventReader``: offsets come from PostgreSQL; one that is gone restarts at the earliest,
     /// which is harmless because events are known by attempt and seq (design decision 5).
-    package static func eventConsumer(
+    package func eventSource(
         _ connection: KafkaConnection, _ observe: @escaping KafkaObserver
-    ) throws(KafkaError) -> KafkaConsumer {
+    ) throws(KafkaError) -> EventSource {
         var configuration = KafkaConsumerConfiguration()
         configuration.offsetReset = .earliest
         configuration.fetchWaitMax = .milliseconds(100)
         configuration.statisticsInterval = KafkaTelemetry.statisticsInterval
-        return try KafkaConsumer(connection, configuration, observe: observe)
+        let consumer = try KafkaConsumer(connection, configuration, observe: observe)
+        return .kafka(consumer, admin, topic: broker.eventsTopic)
     }
 
     package func run() async throws {
         try? await gracefulShutdown()
         try await producer.close()
         await admin.close()
+    }
+
+    /// The offsets after the last records, asked side by side.
+    static func ends(
+        of topic: String, _ partitions: [Int32], _ admin: KafkaAdmin
+    ) async throws -> [Int32: Int64] {
+        try await withThrowingTaskGroup(of: (Int32, Int64).self) { group in
+            for partition in partitions {
+                group.addTask {
+                    let place = TopicPartition(topic, partition)
+                    return (partition, try await admin.watermarks(of: place, timeout: endsTimeout).high)
+                }
+            }
+            return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
     }
 
     /// A topic that was just created may take a moment to be known everywhere.

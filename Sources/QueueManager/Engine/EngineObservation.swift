@@ -80,6 +80,20 @@ package struct EngineObserver: Sendable {
         }
     }
 
+    /// What a look changed, from the lines it added to the queue's history.
+    func callAsFunction(_ queue: QueueState) {
+        for entry in queue.changes.history {
+            switch (entry.kind, entry.id, entry.attempt) {
+            case ("queue_\(queue.status.rawValue)", nil, nil) where queue.status.isFinal:
+                self(.queueEnded(queue.queueID, queue.status, reason: queue.reason))
+            case (_, let id?, let attempt?) where entry.detail["lost"] != nil:
+                let reason = entry.detail["reason"]?.string ?? ""
+                self(.attemptLost(queue.queueID, id, attempt: attempt, reason: reason))
+            default: break
+            }
+        }
+    }
+
     private func count(_ name: String, _ labels: [(String, String)] = [], by amount: Int = 1) {
         Counter(label: name, dimensions: labels, factory: factory).increment(by: amount)
     }

@@ -1,22 +1,22 @@
-import KafkaBridge
 import ServiceLifecycle
 import ServiceRuntime
 import Workflow
 
-/// Reads queue-events by assignment and applies each batch together with its offset (design decision 3).
+/// Reads queue-events by assignment and applies what it reads together with its offsets (design decision 3).
 ///
 /// Partitions are shared out by rows in PostgreSQL, not by a consumer group; a replica that dies loses them
 /// after ``EngineStore/partitionLeaseSeconds``.
 package struct EventReader: Service {
-    let store: EngineStore
-    let makeConsumer: @Sendable () throws -> KafkaConsumer
-    let topic: String
+    let store: any EngineStorage
+    let makeSource: @Sendable () throws -> EventSource
     let partitionCount: Int32
-    let policy: EventPolicy
+    let policy: EnginePolicy
     let replica: String
     let crashPoints: CrashPoints
+    /// From 0 to 1, see ``OperationContext/jitter``.
+    var jitter: @Sendable () -> Double = { .random(in: 0...1) }
     /// Something changed: look at the queues, show followers what is new.
-    let changed: @Sendable () -> Void
+    let changed: @Sendable (_ needsLook: Bool) -> Void
     let observe: EngineObserver
 
     static let batchMax = 500
@@ -25,92 +25,107 @@ package struct EventReader: Service {
 
     package func run() async throws {
         await loop("events", observe: observe) {
-            let consumer = try makeConsumer()
+            let source = try makeSource()
             do {
-                try await read(with: consumer)
+                try await read(from: source)
             } catch {
-                await consumer.close()
+                await source.close()
                 throw error
             }
-            await consumer.close()
+            await source.close()
         }
         // Another replica may take over at once; if this fails the leases run out by themselves.
         try? await store.disownPartitions(owner: replica)
     }
 
-    /// Reads until cancelled or until something fails; the caller begins anew with a new consumer.
-    private func read(with consumer: KafkaConsumer) async throws {
-        var owned: [Int32: OwnedPartition] = [:]
+    /// Reads until cancelled or until something fails; the caller begins anew with a new source.
+    private func read(from source: EventSource) async throws {
+        var session = EventSession(reader: self, source: source)
         var renewed: ContinuousClock.Instant?
-        var ends: [Int32: Int64] = [:]
-        var isNoted = false
         while !Task.isCancelled {
             if renewed.map({ $0.duration(to: .now) >= Self.renewEvery }) ?? true {
-                owned = try await renew(owned, consumer)
+                try await session.renew()
                 renewed = .now
-                isNoted = false
             }
-            let records = try await consumer.poll(recordsMax: Self.batchMax, timeout: .milliseconds(250))
-            for event in records.events {
-                switch event {
-                case .endReached(let place, let offset): ends[place.partition] = offset
-                case .partitionFailed(_, let error): throw error
-                case .failed(let error): if error.isFatal { throw error }
-                case .rebalanced: break
-                }
-            }
-            for (partition, batch) in Dictionary(grouping: records, by: \.partition) {
-                guard let place = owned[partition] else { continue }
-                owned[partition] = try await apply(batch, at: place)
-                ends[partition] = nil
-            }
-            // Leases are judged only up to the moment the reader stood at the end of what the broker has.
-            let atEnd = owned.values.filter { ends[$0.partition] != nil }.map(\.partition)
-            if records.isEmpty, !isNoted, !atEnd.isEmpty {
-                try await store.noteCaughtUp(atEnd, owner: replica)
-                isNoted = true
-            }
+            try await session.turn(timeout: .milliseconds(250))
         }
     }
+}
 
-    /// Renews our partitions, takes free ones, and assigns the consumer anew when the set changed.
-    private func renew(
-        _ known: [Int32: OwnedPartition], _ consumer: KafkaConsumer
-    ) async throws -> [Int32: OwnedPartition] {
-        let rows = try await store.ownPartitions(count: partitionCount, owner: replica)
-        let owned = Dictionary(uniqueKeysWithValues: rows.map { ($0.partition, $0) })
-        guard Set(owned.keys) != Set(known.keys) else { return owned }
-        for partition in known.keys where owned[partition] == nil { observe(.partitionLost(partition)) }
-        observe(.partitionsOwned(owned.keys.sorted()))
-        let positions = owned.values.map {
-            (TopicPartition(topic, $0.partition), KafkaPosition.offset($0.nextOffset))
-        }
-        try await consumer.assign(Dictionary(uniqueKeysWithValues: positions))
-        return owned
+/// One run of the reader over one source.
+package struct EventSession: Sendable {
+    private let reader: EventReader
+    private let source: EventSource
+    private var owned: [Int32: OwnedPartition] = [:]
+    /// The store's clock at the last renewal.
+    private var renewedAt: Int64 = 0
+    /// The ends of our partitions, asked after the last renewal: whoever has applied up to there has applied all
+    /// that was sent before it.
+    private var ends: [Int32: Int64] = [:]
+
+    package init(reader: EventReader, source: EventSource) {
+        self.reader = reader
+        self.source = source
     }
 
-    private func apply(_ records: [ConsumedRecord], at place: OwnedPartition) async throws -> OwnedPartition {
-        let events = records.map(read)
-        guard let last = records.last else { return place }
-        crashPoints.reach(.beforeEventApply)
-        let report = try await store.apply(
-            events, from: place, nextOffset: last.offset + 1, owner: replica, policy: policy)
-        crashPoints.reach(.afterEventApply)
-        observe(.eventsApplied(count: report.applied, skipped: report.skipped))
-        if report.applied > 0 { changed() }
-        return OwnedPartition(partition: place.partition, nextOffset: last.offset + 1)
+    /// Renews our partitions, takes free ones, and tells how far leases may be judged; to be called about once a
+    /// second.
+    package mutating func renew() async throws {
+        let caughtUp = ends.filter { end in owned[end.key].map { $0.nextOffset >= end.value } ?? false }
+        let renewal = try await reader.store.renewPartitions(
+            count: reader.partitionCount, owner: reader.replica, caughtUp: caughtUp.keys.sorted(),
+            upTo: renewedAt)
+        renewedAt = renewal.clock
+        ends = [:]
+        let now = Dictionary(uniqueKeysWithValues: renewal.partitions.map { ($0.partition, $0) })
+        if Set(now.keys) != Set(owned.keys) {
+            for partition in owned.keys where now[partition] == nil {
+                reader.observe(.partitionLost(partition))
+            }
+            reader.observe(.partitionsOwned(now.keys.sorted()))
+            try await source.assign(now.mapValues(\.nextOffset))
+            owned = now
+        }
+        // Without an answer no lease is judged; reading goes on.
+        ends = (try? await source.ends(owned.keys.sorted())) ?? [:]
+    }
+
+    /// Reads once and applies what was read.
+    package mutating func turn(timeout: Duration) async throws {
+        let records = try await source.poll(EventReader.batchMax, timeout)
+        let batches = Dictionary(grouping: records, by: \.partition).compactMap {
+            partition, records -> EventBatch? in
+            guard let from = owned[partition], let last = records.last else { return nil }
+            return EventBatch(from: from, events: records.map(read), nextOffset: last.offset + 1)
+        }
+        if !batches.isEmpty { try await apply(batches.sorted { $0.from.partition < $1.from.partition }) }
+    }
+
+    private mutating func apply(_ batches: [EventBatch]) async throws {
+        let (policy, jitter) = (reader.policy, reader.jitter)
+        reader.crashPoints.reach(.beforeEventApply)
+        let report = try await reader.store.apply(batches, owner: reader.replica) { queue, event, facts in
+            let context = OperationContext(
+                now: facts.now, policy: policy, blindMilliseconds: facts.blindMilliseconds,
+                jitter: jitter())
+            return queue.apply(event, context)
+        }
+        reader.crashPoints.reach(.afterEventApply)
+        for batch in batches { owned[batch.from.partition]?.nextOffset = batch.nextOffset }
+        reader.observe(.eventsApplied(count: report.applied, skipped: report.skipped))
+        if report.applied > 0 { reader.changed(report.needsLook) }
     }
 
     /// A record that is no event is counted and skipped: it must not hold up its partition.
-    private func read(_ record: ConsumedRecord) -> ReadEvent {
+    private func read(_ record: EventSource.Record) -> ReadEvent {
         var event: QueueEvent?
         do {
             event = try MessageCodec.decode(QueueEvent.self, from: record.value ?? [])
         } catch {
-            observe(
+            reader.observe(
                 .eventUnreadable(partition: record.partition, offset: record.offset, error: error.description)
             )
         }
-        return ReadEvent(partition: record.partition, offset: record.offset, event: event)
+        return ReadEvent(offset: record.offset, event: event)
     }
 }

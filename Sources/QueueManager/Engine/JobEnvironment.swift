@@ -13,36 +13,35 @@ package struct JobEnvironment: Sendable {
     }
 
     /// nil when the plan does not have the instance: a defect or a foreign row.
-    func environment(of attempt: AttemptRow, in look: QueueLook) -> [String: String]? {
-        let plan = look.queue.plan
-        let queue = look.queue.queueID
-        guard let step = plan.step(attempt.id.step), let range = DayRange(plan.timeRange),
-            let symbol = Symbol(attempt.id.instance),
-            let partition = plan.partition(ofInstance: attempt.id.instance)
+    func environment(of attempt: AttemptState, in state: QueueState) -> [String: String]? {
+        let (plan, queue, id) = (state.plan, state.queueID, attempt.id.id)
+        guard let step = plan.step(id.step), let range = DayRange(plan.timeRange),
+            let symbol = Symbol(id.instance),
+            let partition = plan.partition(ofInstance: id.instance)
         else { return nil }
         let producer = step.input ?? step.id
         var environment: [String: String] = [:]
         environment["QUEUE_ID"] = queue.rawValue
         environment["STEP"] = step.id.rawValue
-        environment["INSTANCE"] = attempt.id.instance
-        environment["ATTEMPT"] = String(attempt.attempt)
+        environment["INSTANCE"] = id.instance
+        environment["ATTEMPT"] = String(attempt.id.number)
         environment["TARGET"] = step.target.rawValue
         environment["SYMBOL"] = symbol.rawValue
         environment["TYPE"] = step.type
         environment["INTERVAL"] = step.interval.isEmpty ? nil : step.interval
         environment.merge(step.workerSettings ?? [:]) { _, asked in asked }
         environment["TIME_RANGE"] = plan.timeRange
-        environment["AS_OF"] = String(look.queue.asOf)
+        environment["AS_OF"] = String(state.asOf)
         environment["KAFKA_TOPIC"] = DerivedName.dataTopic(
             queue, producingStep: producer, producingStepCount: plan.producingStepCount)
         environment["KAFKA_PARTITIONS"] = String(partition)
         environment["QUEUE_CONTROL_TOPIC"] = controlTopic
         environment["QUEUE_EVENTS_TOPIC"] = eventsTopic
-        environment["CONTROL_PARTITION"] = String(attempt.controlPartition)
-        environment["CONTROL_OFFSET"] = String(attempt.controlOffset)
+        environment["CONTROL_PARTITION"] = String(attempt.control.partition)
+        environment["CONTROL_OFFSET"] = String(attempt.control.offset)
         environment["TELEMETRY_PRODUCER_ID"] = DerivedName.producerID(
-            target: step.target, queue: queue, instance: attempt.id.instance, attempt: attempt.attempt)
-        if let traceparent = look.traceparent { environment["TRACEPARENT"] = traceparent }
+            target: step.target, queue: queue, instance: id.instance, attempt: attempt.id.number)
+        if let traceparent = state.traceparent { environment["TRACEPARENT"] = traceparent }
         if step.target.isConsumer {
             let derived = DerivedName.collection(symbol: symbol, type: step.type, firstDay: range.first)
             environment["COLLECTION_NAME"] = step.collectionName ?? derived?.rawValue

@@ -1,160 +1,191 @@
 import ServiceLifecycle
-import ServiceRuntime
+import Synchronization
 import Workflow
 
 /// Looks at queues that want it and brings each a step nearer to what its plan says (design decision 4).
 ///
-/// One look: read the truth, compare with the world, take idempotent steps, say when to look again. A crash
-/// between any two of them leaves a state from which the next look goes on.
+/// A look is one transaction: it locks queues that are due, decides and writes. What is to be done outside
+/// follows, under a claim; then the queue is looked at again with what came of it. A crash between any two of
+/// these leaves a state from which the next look, by any replica, goes on.
 package struct Reconciler: Service {
-    let store: EngineStore
-    let broker: EngineBroker
-    let launcher: any JobLauncher
-    let environment: JobEnvironment
-    let policy: EnginePolicy
+    let parts: ReconcilerParts
     let wakeups: Wakeups
     /// Commands to send were written.
     let commandWakeups: Wakeups
-    /// Names this replica's claims.
-    let replica: String
-    let crashPoints: CrashPoints
-    let observe: EngineObserver
+    private let looker: Looker
+    private let effects: EffectRunner
+    private let followUps: GroupCommit<LookFollowUp, LookResult?>
+    private let state = SharedState()
 
-    /// Queues looked at side by side.
-    static let parallelMax = 8
+    /// What changes while it runs.
+    private final class SharedState: Sendable {
+        struct Values {
+            /// The ends of queue-control's partitions, as last told by the broker.
+            var controlEnds: [Int64]?
+            var claims: Set<QueueClaim> = []
+            var looks: UInt64 = 0
+        }
+        let values = Mutex(Values())
+
+        var controlEnds: [Int64]? { values.withLock { $0.controlEnds } }
+    }
+
+    /// Queues looked at in one transaction.
+    static let batchMax = 64
+    /// Queues whose effects are carried out side by side.
+    static let claimedMax = 256
     static let idleWaitMilliseconds: Int64 = 1_000
+    /// Older ends of queue-control are as right: workers only read a little more.
+    static let controlRefresh = Duration.seconds(5)
+    static let renewInterval = Duration.seconds(1)
+
+    package init(
+        _ parts: ReconcilerParts, wakeups: Wakeups = Wakeups(), commandWakeups: Wakeups = Wakeups()
+    ) {
+        self.parts = parts
+        self.wakeups = wakeups
+        self.commandWakeups = commandWakeups
+        let (state, looker) = (state, Looker(parts: parts))
+        self.looker = looker
+        effects = EffectRunner(parts: parts)
+        followUps = GroupCommit(batchMax: Self.batchMax, waitingMax: Self.claimedMax) { requests in
+            try await looker.look(again: requests, state.controlEnds)
+        }
+    }
 
     package func run() async throws {
-        await withTaskGroup(of: Void.self) { group in
+        await withDiscardingTaskGroup { group in
             group.addTask {
-                for await id in launcher.ends.cancelOnGracefulShutdown() {
+                for await id in parts.launcher.ends.cancelOnGracefulShutdown() {
                     // If this fails the next look, half a second later, sees the end all the same.
-                    try? await store.requestLook(at: id)
+                    try? await parts.store.requestLook(at: id)
                     wakeups.signal()
                 }
             }
             group.addTask {
-                await loop("reconcile", observe: observe) { try await round() }
+                await loop("control ends", observe: parts.observe) {
+                    try await refreshControlEnds()
+                    try await Task.sleep(for: Self.controlRefresh)
+                }
+            }
+            group.addTask {
+                await loop("claims", observe: parts.observe) {
+                    try await Task.sleep(for: Self.renewInterval)
+                    try await renewClaims()
+                }
+            }
+            group.addTask { await lookLoop() }
+        }
+    }
+
+    /// Takes queues until shutdown; the effects of those that were taken are still carried out.
+    private func lookLoop() async {
+        let (claimed, feed) = AsyncStream<LookResult>.makeStream()
+        await withDiscardingTaskGroup { group in
+            group.addTask { await followUps.runUntilClosed() }
+            group.addTask {
+                await withDiscardingTaskGroup { queues in
+                    for await result in claimed {
+                        queues.addTask { await carryOut(result) { try await followUps.submit($0) } }
+                    }
+                }
+                followUps.close()
+            }
+            await loop("reconcile", observe: parts.observe) {
+                let room = Self.claimedMax - state.values.withLock { $0.claims.count }
+                let results = try await take(min(room, Self.batchMax))
+                for result in results where !result.plan.effects.isEmpty { feed.yield(result) }
+                if results.count < Self.batchMax { try await waitForWork(hasRoom: room > results.count) }
+            }
+            feed.finish()
+        }
+    }
+
+    /// Looks once at queues that are due and carries out their effects; what the simulation and tests call.
+    ///
+    /// - Returns: how many queues were due.
+    @discardableResult
+    package func round() async throws -> Int {
+        if state.controlEnds == nil { try? await refreshControlEnds() }
+        let results = try await take(Self.batchMax)
+        await withDiscardingTaskGroup { group in
+            for result in results where !result.plan.effects.isEmpty {
+                group.addTask {
+                    await carryOut(result) { try await looker.look(again: [$0], state.controlEnds).first ?? nil }
+                }
             }
         }
+        return results.count
     }
 
-    /// Looks once at every queue that is due; also what tests call.
-    package func round() async throws {
-        let token = "\(replica)/\(UInt64.random(in: .min ... .max))"
-        let claims = try await store.claimQueues(limit: Self.parallelMax, token: token)
-        await withTaskGroup(of: Void.self) { group in
-            for claim in claims { group.addTask { await look(at: claim) } }
-        }
-        guard claims.isEmpty else { return }
-        let wait = try await store.millisecondsToNextLook(limit: Self.idleWaitMilliseconds)
-        await wakeups.wait(atMost: .milliseconds(max(wait, 5)))
-    }
-
-    private func look(at claim: QueueClaim) async {
+    package func refreshControlEnds() async throws {
         do {
-            let next = try await reconcile(claim)
-            try await store.release(claim, lookAgainMilliseconds: next)
-        } catch is ClaimLost {
-            observe(.claimLost(claim.queueID))
+            let ends = try await parts.broker.controlEnds()
+            state.values.withLock { $0.controlEnds = ends }
         } catch {
-            observe(.lookFailed(claim.queueID, error: "\(error)"))
-            // The claim runs out by itself if this fails too.
-            try? await store.release(claim, lookAgainMilliseconds: 1_000)
+            // Without the broker nothing is launched: its worker could not be heard either.
+            state.values.withLock { $0.controlEnds = nil }
+            throw error
         }
     }
 
-    /// - Returns: milliseconds until the next look; nil when only an event or request can bring work.
-    private func reconcile(_ claim: QueueClaim) async throws -> Int64? {
-        let partition = broker.eventPartition(of: claim.queueID)
-        guard let look = try await store.look(at: claim, eventPartition: partition) else { return nil }
-        if look.queue.status.isFinal { return try await cleanUp(look, claim) }
-        if try await watchAttempts(look, claim) { return 0 }
-        var next: Int64? = look.liveAttempts.isEmpty ? nil : policy.livePoll.milliseconds
-        var launches: [InstanceRow] = []
-        for decision in QueuePlanner.decide(look.snapshot) {
-            switch decision {
-            case .prepare:
-                try await prepare(look, claim)
-                next = 0
-            case .launch(let id):
-                if let row = look.instances.first(where: { $0.id == id }) { launches.append(row) }
-            case .cancel(let id, let reason):
-                try await store.apply(
-                    .cancel(reason: reason), to: id, stopReason: reason, backoff: policy.backoff, claim: claim
-                )
-                commandWakeups.signal()
-                next = 0
-            case .skip(let id, let reason):
-                try await store.apply(
-                    .skip(reason: reason), to: id, stopReason: nil, backoff: policy.backoff, claim: claim)
-                next = 0
-            case .suspend(let id):
-                try await store.suspend(id, claim: claim)
-                commandWakeups.signal()
-                next = 0
-            case .end(let status, let reason):
-                try await store.setStatus(status, reason: reason, claim: claim)
-                observe(.queueEnded(claim.queueID, status, reason: reason))
-                next = 0
-            case .lookAgain(let at):
-                next = min(next ?? .max, max(at - look.now, 1))
+    package func renewClaims() async throws {
+        let claims = state.values.withLock { $0.claims }
+        if !claims.isEmpty { try await parts.store.renew(Array(claims)) }
+    }
+
+    private func take(_ limit: Int) async throws -> [LookResult] {
+        guard limit > 0 else { return [] }
+        let number = state.values.withLock { values in
+            values.looks += 1
+            return values.looks
+        }
+        let results = try await looker.look(due: limit, token: "\(parts.replica)/\(number)", state.controlEnds)
+        announce(results)
+        let claims = results.filter { !$0.plan.effects.isEmpty }.map(\.claim)
+        state.values.withLock { $0.claims.formUnion(claims) }
+        return results
+    }
+
+    private func waitForWork(hasRoom: Bool) async throws {
+        // Without room only the end of some queue's effects brings work, and that is signalled.
+        let wait =
+            hasRoom
+            ? try await parts.store.millisecondsToNextLook(limit: Self.idleWaitMilliseconds)
+            : Self.idleWaitMilliseconds
+        if wait > 0 { await wakeups.wait(atMost: .milliseconds(wait)) }
+    }
+
+    /// Carries out effects and looks again until a look has none.
+    private func carryOut(
+        _ first: LookResult, _ lookAgain: @Sendable (LookFollowUp) async throws -> LookResult?
+    ) async {
+        defer {
+            state.values.withLock { _ = $0.claims.remove(first.claim) }
+            wakeups.signal()
+        }
+        var touched = TouchedEffects()
+        var current = first
+        do {
+            while !current.plan.effects.isEmpty {
+                var followUp = LookFollowUp(claim: first.claim)
+                followUp.operations = await effects.carryOut(current)
+                for effect in current.plan.effects { touched.insert(effect) }
+                followUp.touched = touched
+                guard let next = try await lookAgain(followUp) else {
+                    return parts.observe(.claimLost(first.claim.queueID))
+                }
+                announce([next])
+                current = next
             }
+        } catch {
+            parts.observe(.lookFailed(first.claim.queueID, error: "\(error)"))
+            // The claim runs out by itself if this fails too.
+            try? await parts.store.release(first.claim, lookAgain: 1_000)
         }
-        if !launches.isEmpty {
-            try await create(Array(launches.prefix(policy.launchesMax)), claim)
-            next = 0
-        }
-        return next
     }
 
-    /// Creating a topic that exists is fine, so a crash before the status changes costs nothing.
-    private func prepare(_ look: QueueLook, _ claim: QueueClaim) async throws {
-        let plan = look.queue.plan
-        for step in plan.steps where step.target.isProducer {
-            let topic = dataTopic(of: step, in: look.queue)
-            try await broker.createTopic(
-                topic, Int32(plan.symbols.count), ["retention.ms": "-1", "cleanup.policy": "delete"])
-            try await broker.createTopic(
-                DerivedName.deadLetterTopic(dataTopic: topic), 1,
-                ["retention.ms": "2592000000", "cleanup.policy": "delete"])
-        }
-        try await store.setStatus(.running, reason: nil, claim: claim)
-    }
-
-    /// The attempts exist before anything is started; the next look starts what has no handle yet.
-    private func create(_ rows: [InstanceRow], _ claim: QueueClaim) async throws {
-        let partition = broker.controlPartition(of: claim.queueID)
-        let offset = try await broker.endOffset(broker.controlTopic, partition)
-        try await store.createAttempts(
-            of: rows, control: (partition, offset), leaseMilliseconds: policy.startLimit.milliseconds,
-            claim: claim)
-    }
-
-    private func dataTopic(of step: PlannedStep, in queue: QueueRow) -> String {
-        DerivedName.dataTopic(
-            queue.queueID, producingStep: step.id, producingStepCount: queue.plan.producingStepCount)
-    }
-
-    /// Ends what still runs and deletes the topics; until then the queue is looked at again and again.
-    private func cleanUp(_ look: QueueLook, _ claim: QueueClaim) async throws -> Int64? {
-        for attempt in look.liveAttempts {
-            try await kill(attempt, claim)
-            try await store.closeAttempt(attempt.id, attempt: attempt.attempt, claim: claim)
-        }
-        let age = try await store.millisecondsSinceEnd(of: claim.queueID)
-        let keep = policy.topicKeep.milliseconds
-        if age < keep { return keep - age }
-        let hasDeadLetters = look.instances.contains { $0.counts.deadLetters > 0 }
-        var topics: [String] = []
-        for step in look.queue.plan.steps where step.target.isProducer {
-            let topic = dataTopic(of: step, in: look.queue)
-            topics.append(topic)
-            // Dead letters are for people: their topic stays until its own retention takes them.
-            if !hasDeadLetters { topics.append(DerivedName.deadLetterTopic(dataTopic: topic)) }
-        }
-        try await broker.deleteTopics(topics)
-        try await store.setCleaned(claim)
-        return nil
+    private func announce(_ results: [LookResult]) {
+        if results.contains(where: { !$0.queue.changes.commands.isEmpty }) { commandWakeups.signal() }
     }
 }

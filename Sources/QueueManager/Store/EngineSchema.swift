@@ -4,7 +4,30 @@ import PostgresBridge
 package enum EngineSchema {
     package static let migrations: [Migration] = [
         Migration(1, "engine", sql: engine), Migration(2, "pause", sql: pause),
+        Migration(3, "looks", sql: looks),
     ]
+
+    private static let looks = """
+        -- A claimed queue's look_at is the end of the claim: then whoever comes first takes over.
+        ALTER TABLE streamforge.queues DROP COLUMN claim_until, DROP COLUMN look_version;
+        UPDATE streamforge.queues SET claim_token = NULL, look_at = now() WHERE NOT is_cleaned;
+        DROP INDEX streamforge.queues_to_look_at;
+        CREATE INDEX queues_to_look_at ON streamforge.queues (look_at)
+            WHERE NOT is_cleaned AND look_at < 'infinity';
+        ALTER TABLE streamforge.attempts
+            -- Names the look that created the attempt and means to launch it.
+            ADD COLUMN launch_token text NOT NULL DEFAULT '',
+            -- The partition's blind_ms when the lease was granted.
+            ADD COLUMN lease_blind_ms bigint NOT NULL DEFAULT 0,
+            ADD COLUMN how_ended text,
+            -- Its job does not exist any more.
+            ADD COLUMN is_gone boolean NOT NULL DEFAULT false;
+        UPDATE streamforge.attempts SET is_gone = true WHERE ended_at IS NOT NULL;
+        DROP INDEX streamforge.attempts_live;
+        CREATE INDEX attempts_live ON streamforge.attempts (queue_id) WHERE NOT is_gone;
+        -- How long its reader could not tell whether workers were heard; leases do not run meanwhile.
+        ALTER TABLE streamforge.event_partitions ADD COLUMN blind_ms bigint NOT NULL DEFAULT 0;
+        """
 
     private static let pause = """
         ALTER TABLE streamforge.queues

@@ -16,7 +16,7 @@ package struct NewQueue: Sendable {
 }
 
 extension EngineStore {
-    package enum Creation: Sendable {
+    package enum Creation: Sendable, Hashable {
         case created
         /// The key is known with the same request: this queue was created then.
         case known(QueueID)
@@ -27,83 +27,103 @@ extension EngineStore {
     package static let idempotencyKeyDays = 7
 
     package func create(_ queue: NewQueue) async throws -> Creation {
+        try await create([queue]).first ?? .created
+    }
+
+    /// Creates queues in one transaction; each gets its own answer, in order.
+    package func create(_ queues: [NewQueue]) async throws -> [Creation] {
         try await pool.withTransaction { transaction in
-            if let key = queue.idempotencyKey {
-                // Two requests with one key at once: the second waits here and then sees the first's row.
+            let keys = Set(queues.compactMap(\.idempotencyKey)).sorted()
+            if !keys.isEmpty {
+                // Two transactions with one key: the second waits here and then sees the first's row. In a fixed
+                // order, so that they cannot wait for each other.
                 try await transaction.execute(
-                    "SELECT pg_advisory_xact_lock(hashtextextended(\("idempotency:" + key), 0))")
-                if let known = try await Self.known(key, hash: queue.requestHash, transaction) {
-                    return known
-                }
+                    """
+                    SELECT pg_advisory_xact_lock(hashtextextended('idempotency:' || key, 0))
+                    FROM unnest(\(keys)::text[]) AS key
+                    """)
             }
-            try await Self.insert(queue, transaction)
-            return .created
+            var known = keys.isEmpty ? [:] : try await Self.known(keys, transaction)
+            var fresh: [NewQueue] = []
+            let creations = queues.map { queue -> Creation in
+                if let key = queue.idempotencyKey {
+                    if let row = known[key] { return row.creation(for: queue.requestHash) }
+                    known[key] = KnownKey(requestHash: queue.requestHash, queueID: queue.queueID)
+                }
+                fresh.append(queue)
+                return .created
+            }
+            if !fresh.isEmpty { try await transaction.execute(try Self.insert(fresh)) }
+            return creations
         }
     }
 
     /// Answers a repeated request without creating anything; nil when the key is new.
     package func known(idempotencyKey: String, requestHash: String) async throws -> Creation? {
-        try await pool.withConnection { try await Self.known(idempotencyKey, hash: requestHash, $0) }
+        try await pool.withConnection {
+            try await Self.known([idempotencyKey], $0)[idempotencyKey]?.creation(for: requestHash)
+        }
+    }
+
+    private struct KnownKey {
+        var requestHash: String
+        var queueID: QueueID
+
+        func creation(for hash: String) -> Creation {
+            requestHash == hash ? .known(queueID) : .idempotencyMismatch
+        }
     }
 
     private static func known(
-        _ key: String, hash: String, _ connection: PostgresConnection
-    ) async throws -> Creation? {
+        _ keys: [String], _ connection: PostgresConnection
+    ) async throws -> [String: KnownKey] {
         let rows = try await connection.execute(
             """
-            SELECT queue_id, request_hash FROM streamforge.idempotency_keys
-            WHERE key = \(key) AND created_at > now() - make_interval(days => \(idempotencyKeyDays)::int)
+            SELECT key, queue_id, request_hash FROM streamforge.idempotency_keys
+            WHERE key = ANY(\(keys)::text[])
+            AND created_at > now() - make_interval(days => \(idempotencyKeyDays)::int)
             """)
-        guard let row = rows.first else { return nil }
-        guard try row["request_hash", as: String.self] == hash else { return .idempotencyMismatch }
-        return .known(try row.queueID("queue_id"))
+        return try rows.reduce(into: [:]) { known, row in
+            known[try row["key", as: String.self]] = KnownKey(
+                requestHash: try row["request_hash", as: String.self],
+                queueID: try row.queueID("queue_id"))
+        }
     }
 
-    private static func insert(_ queue: NewQueue, _ transaction: PostgresConnection) async throws {
-        let id = queue.queueID.rawValue
-        let instances = queue.plan.instances
+    private static func insert(_ queues: [NewQueue]) throws -> [PostgresQuery] {
+        let states = queues.map { QueueState.new($0) }
+        let instances = queues.flatMap { queue in
+            queue.plan.instances.enumerated().map { (queue: queue.queueID.rawValue, id: $1, position: $0) }
+        }
         var statements: [PostgresQuery] = [
             """
-            INSERT INTO streamforge.queues (queue_id, status, request, plan, as_of, traceparent)
-            VALUES (\(id), 'pending', \(PostgresJSON(try MessageCodec.encode(queue.request))),
-            \(PostgresJSON(try MessageCodec.encode(queue.plan))), \(queue.asOf), \(optional: queue.traceparent))
+            INSERT INTO streamforge.queues (queue_id, status, request, plan, as_of, traceparent, event_number)
+            SELECT queue_id, 'pending', request::jsonb, plan::jsonb, as_of, traceparent, event_number
+            FROM unnest(\(queues.map(\.queueID.rawValue))::text[],
+            \(PostgresNullableArray(try queues.map { try MessageCodec.encodeText($0.request) }))::text[],
+            \(PostgresNullableArray(try queues.map { try MessageCodec.encodeText($0.plan) }))::text[],
+            \(queues.map(\.asOf))::bigint[], \(PostgresNullableArray(queues.map(\.traceparent)))::text[],
+            \(states.map(\.eventNumber))::bigint[])
+            AS x(queue_id, request, plan, as_of, traceparent, event_number)
             """,
             """
             INSERT INTO streamforge.instances (queue_id, step, instance, position)
-            SELECT \(id), step, instance, position - 1
-            FROM unnest(\(instances.map(\.step.rawValue))::text[], \(instances.map(\.instance))::text[])
-            WITH ORDINALITY AS planned(step, instance, position)
+            SELECT * FROM unnest(\(instances.map(\.queue))::text[], \(instances.map(\.id.step.rawValue))::text[],
+            \(instances.map(\.id.instance))::text[], \(instances.map(\.position))::int[])
             """,
-            historyInsert(
-                id, kind: "queue_created", actor: "api",
-                detail: ["instances": .integer(Int64(instances.count))]),
         ]
-        if let key = queue.idempotencyKey {
+        if let history = try insertHistory(states) { statements.append(history) }
+        let keyed = queues.compactMap { queue in queue.idempotencyKey.map { (key: $0, queue: queue) } }
+        if !keyed.isEmpty {
             statements.append(
                 """
                 INSERT INTO streamforge.idempotency_keys (key, request_hash, queue_id)
-                VALUES (\(key), \(queue.requestHash), \(id))
+                SELECT * FROM unnest(\(keyed.map(\.key))::text[], \(keyed.map(\.queue.requestHash))::text[],
+                \(keyed.map(\.queue.queueID.rawValue))::text[])
                 ON CONFLICT (key) DO UPDATE SET request_hash = excluded.request_hash,
                 queue_id = excluded.queue_id, created_at = now()
                 """)
         }
-        try await transaction.execute(statements)
-    }
-
-    /// Numbers the event under the queue's row lock, so that numbers have no gaps and commit in order.
-    static func historyInsert(
-        _ queueID: String, kind: String, actor: String, id: InstanceID? = nil, attempt: Int? = nil,
-        detail: [String: JSONValue] = [:]
-    ) -> PostgresQuery {
-        // Encoding a dictionary of JSON values cannot fail but for a non-finite number, which none holds.
-        let text = (try? MessageCodec.encodeText(JSONValue.object(detail))) ?? "{}"
-        return """
-            WITH numbered AS (
-                UPDATE streamforge.queues SET event_number = event_number + 1 WHERE queue_id = \(queueID)
-                RETURNING event_number)
-            INSERT INTO streamforge.events (queue_id, number, kind, actor, step, instance, attempt, detail)
-            SELECT \(queueID), event_number, \(kind), \(actor), \(optional: id?.step.rawValue), \(optional: id?.instance), \(optional: attempt),
-            \(PostgresJSON(text)) FROM numbered
-            """
+        return statements
     }
 }

@@ -5,6 +5,7 @@ import Workflow
 /// The engine's state in PostgreSQL. Every method is one transaction; effects outside happen elsewhere.
 package struct EngineStore: Sendable {
     let pool: PostgresPool
+    let plans = PlanCache()
 
     package init(_ pool: PostgresPool) {
         self.pool = pool
@@ -99,44 +100,6 @@ package struct InstanceRow: Sendable {
         startedAt = try row["started_at", as: String?.self]
         finishedAt = try row["finished_at", as: String?.self]
         elapsed = try row["elapsed", as: Int64?.self]
-    }
-}
-
-/// One attempt that has not ended.
-package struct AttemptRow: Sendable {
-    package var id: InstanceID
-    package var attempt: Int
-    package var controlPartition: Int32
-    package var controlOffset: Int64
-    package var handle: JobHandle?
-    package var goneOffset: Int64?
-    /// How its job ended, where that is known: `exit 4`, `signal 9`.
-    package var howEnded: String?
-    package var isLeaseOver: Bool
-    /// Milliseconds since a stop was asked for; nil when none was.
-    package var stopAge: Int64?
-
-    /// A lease counts only up to the moment the event reader last stood at the partition's end.
-    static let columns = """
-        a.step, a.instance, a.attempt, a.control_partition, a.control_offset, a.handle::text AS handle, \
-        a.gone_offset, a.reason, \
-        coalesce(a.lease_until < (SELECT p.caught_up_at FROM streamforge.event_partitions p \
-        WHERE p.partition = $2), false) AS is_lease_over, \
-        (extract(epoch FROM now() - a.stop_requested_at) * 1000)::bigint AS stop_age
-        """
-
-    init(_ row: PostgresRow) throws {
-        id = InstanceID(step: try row.stepID("step"), instance: try row["instance", as: String.self])
-        attempt = try row["attempt", as: Int.self]
-        controlPartition = try row["control_partition", as: Int32.self]
-        controlOffset = try row["control_offset", as: Int64.self]
-        handle = try row["handle", as: String?.self].map {
-            try MessageCodec.decode(JobHandle.self, fromText: $0)
-        }
-        goneOffset = try row["gone_offset", as: Int64?.self]
-        howEnded = try row["reason", as: String?.self]
-        isLeaseOver = try row["is_lease_over", as: Bool.self]
-        stopAge = try row["stop_age", as: Int64?.self]
     }
 }
 

@@ -1,0 +1,130 @@
+import ServiceRuntime
+import Workflow
+
+/// Carries out what looks ask for outside the database; tells what came of it as operations.
+struct EffectRunner: Sendable {
+    let parts: ReconcilerParts
+
+    /// Carries them out side by side; one that fails is reported, and a later look asks for it again.
+    func carryOut(_ look: LookResult) async -> [QueueOperation] {
+        await withTaskGroup(of: [QueueOperation].self) { group in
+            for effect in look.plan.effects {
+                group.addTask {
+                    do {
+                        return try await carryOut(effect, look.queue)
+                    } catch {
+                        parts.observe(.lookFailed(look.queue.queueID, error: "\(error)"))
+                        return []
+                    }
+                }
+            }
+            return await group.reduce(into: []) { $0 += $1 }
+        }
+    }
+
+    private func carryOut(_ effect: QueueEffect, _ queue: QueueState) async throws -> [QueueOperation] {
+        switch effect {
+        case .createTopics:
+            try await createTopics(of: queue)
+            return [.begin]
+        case .launch(let id): return try await launch(id, queue)
+        case .observe(let id, let ifRunning): return try await observe(id, queue, ifRunning)
+        case .kill(let id, let then):
+            try await kill(id, queue)
+            guard let then else { return [try await ended(id, how: "killed", queue)] }
+            return then
+        case .deleteTopics:
+            try await deleteTopics(of: queue)
+            return [.cleaned]
+        }
+    }
+
+    // MARK: Jobs
+
+    private func launch(_ id: AttemptID, _ queue: QueueState) async throws -> [QueueOperation] {
+        guard let attempt = queue.attempts[id], let target = queue.plan.step(id.id.step)?.target,
+            let variables = parts.environment.environment(of: attempt, in: queue)
+        else { return fail(id, "the plan does not have it", isRetriable: false, queue) }
+        let job = Job(
+            queueID: queue.queueID, id: id.id, attempt: id.number, target: target, environment: variables)
+        do throws(LaunchError) {
+            parts.crashPoints.reach(.beforeLaunch)
+            let handle = try await parts.launcher.launch(job)
+            parts.crashPoints.reach(.afterLaunch)
+            parts.observe(.attemptLaunched(queue.queueID, id.id, attempt: id.number))
+            return [.launched(id, handle)]
+        } catch {
+            return fail(id, error.description, isRetriable: error.isRetriable, queue)
+        }
+    }
+
+    private func fail(
+        _ id: AttemptID, _ error: String, isRetriable: Bool, _ queue: QueueState
+    ) -> [QueueOperation] {
+        parts.observe(.launchFailed(queue.queueID, id.id, attempt: id.number, error: error))
+        return [
+            .input(.failed(attempt: id.number, isRetriable: isRetriable, reason: error), id.id, stop: nil)
+        ]
+    }
+
+    private func observe(
+        _ id: AttemptID, _ queue: QueueState, _ ifRunning: [QueueOperation]
+    ) async throws -> [QueueOperation] {
+        guard let attempt = queue.attempts[id], let handle = attempt.handle else { return [] }
+        switch try await parts.launcher.state(of: handle) {
+        case .queued: return [.extendLease(id)]
+        case .running, .outOfSight: return ifRunning
+        case .ended(let how):
+            // Who has said its last word needs no reading up to here.
+            if attempt.endedAt != nil { return [.jobGone(id)] }
+            return [try await ended(id, how: how, queue)]
+        }
+    }
+
+    /// Everything a job said before it ended lies before the end of its event partition now.
+    private func ended(_ id: AttemptID, how: String?, _ queue: QueueState) async throws -> QueueOperation {
+        let partition = parts.broker.eventPartition(of: queue.queueID)
+        let end = try await parts.broker.endOffset(parts.broker.eventsTopic, partition)
+        return .jobEnded(id, eventsEnd: end, how: how)
+    }
+
+    /// Also ends a job whose launch a crash kept from being recorded.
+    private func kill(_ id: AttemptID, _ queue: QueueState) async throws {
+        var handle = queue.attempts[id]?.handle
+        if handle == nil {
+            handle = try await parts.launcher.find(id.id, attempt: id.number, of: queue.queueID)
+        }
+        if let handle { try await parts.launcher.kill(handle) }
+    }
+
+    // MARK: Topics
+
+    /// Creating a topic that exists is fine, so a crash before the queue runs costs nothing.
+    private func createTopics(of queue: QueueState) async throws {
+        for step in queue.plan.steps where step.target.isProducer {
+            let topic = dataTopic(of: step, queue)
+            try await parts.broker.createTopic(
+                topic, Int32(queue.plan.symbols.count), ["retention.ms": "-1", "cleanup.policy": "delete"])
+            try await parts.broker.createTopic(
+                DerivedName.deadLetterTopic(dataTopic: topic), 1,
+                ["retention.ms": "2592000000", "cleanup.policy": "delete"])
+        }
+    }
+
+    private func deleteTopics(of queue: QueueState) async throws {
+        let hasDeadLetters = queue.instances.values.contains { $0.counts.deadLetters > 0 }
+        var topics: [String] = []
+        for step in queue.plan.steps where step.target.isProducer {
+            let topic = dataTopic(of: step, queue)
+            topics.append(topic)
+            // Dead letters are for people: their topic stays until its own retention takes them.
+            if !hasDeadLetters { topics.append(DerivedName.deadLetterTopic(dataTopic: topic)) }
+        }
+        try await parts.broker.deleteTopics(topics)
+    }
+
+    private func dataTopic(of step: PlannedStep, _ queue: QueueState) -> String {
+        DerivedName.dataTopic(
+            queue.queueID, producingStep: step.id, producingStepCount: queue.plan.producingStepCount)
+    }
+}

@@ -1,0 +1,317 @@
+import ServiceRuntime
+import Workflow
+
+/// What the engine knows beside a queue's own rows when it looks at it.
+package struct LookFacts: Sendable {
+    /// Milliseconds of the database's clock.
+    package var now: Int64
+    /// How far the queue's partition of queue-events has been applied.
+    package var appliedOffset: Int64
+    /// When the partition's reader last stood at its end; leases are judged only up to here.
+    package var caughtUpAt: Int64?
+    /// How long in all the partition's reader could not tell: it was away, or the broker did not answer. Leases
+    /// do not run meanwhile.
+    package var blindMilliseconds: Int64
+
+    package init(now: Int64, appliedOffset: Int64 = 0, caughtUpAt: Int64? = nil, blindMilliseconds: Int64 = 0) {
+        self.now = now
+        self.appliedOffset = appliedOffset
+        self.caughtUpAt = caughtUpAt
+        self.blindMilliseconds = blindMilliseconds
+    }
+}
+
+/// Something to do outside the database, after what was decided is written.
+///
+/// Each may be done twice, and a crash may keep it from being done: the next look asks for it again.
+package enum QueueEffect: Sendable {
+    /// Create the data topics; then the queue runs.
+    case createTopics
+    case launch(AttemptID)
+    /// Ask the launcher about the attempt's job.
+    case observe(AttemptID, ifRunning: [QueueOperation])
+    /// End the attempt's job by force; with nil its last events still count, and are read first.
+    case kill(AttemptID, then: [QueueOperation]?)
+    /// Delete the data topics of a final queue.
+    case deleteTopics
+}
+
+/// Effects of a claimed queue that were carried out, well or not.
+package struct TouchedEffects: Sendable {
+    package var attempts: Set<AttemptID> = []
+    package var areTopicsTouched = false
+
+    package init() {}
+
+    package mutating func insert(_ effect: QueueEffect) {
+        switch effect {
+        case .launch(let id), .observe(let id, _), .kill(let id, _): attempts.insert(id)
+        case .createTopics, .deleteTopics: areTopicsTouched = true
+        }
+    }
+}
+
+/// What a look at a queue came to, beside the changes of its state.
+package struct LookPlan: Sendable {
+    package var effects: [QueueEffect] = []
+    /// Milliseconds until the next look; nil when only an event or a request can bring work.
+    package var lookAgain: Int64?
+
+    package init() {}
+
+    mutating func lookAgain(in milliseconds: Int64) {
+        lookAgain = min(lookAgain ?? .max, max(milliseconds, 1))
+    }
+}
+
+/// Brings a queue a step nearer to what its plan says: pure, and the same for every replica.
+package struct LookPlanner: Sendable {
+    package var context: OperationContext
+    package var facts: LookFacts
+    /// The end of the queue's partition of queue-control; nil while the broker does not answer.
+    package var control: ControlPosition?
+    package var jobs: any JobLauncher
+    /// What was carried out since the queue was claimed, well or not: once is enough.
+    package var touched = TouchedEffects()
+
+    /// Operations of a look repeat until nothing changes; more rounds than this are a defect.
+    private static let roundsMax = 32
+
+    package init(
+        context: OperationContext, facts: LookFacts, control: ControlPosition?, jobs: any JobLauncher,
+        touched: TouchedEffects = TouchedEffects()
+    ) {
+        self.context = context
+        self.facts = facts
+        self.control = control
+        self.jobs = jobs
+        self.touched = touched
+    }
+
+    package func plan(_ queue: inout QueueState) -> LookPlan {
+        for _ in 0..<Self.roundsMax {
+            guard advance(&queue) else { break }
+        }
+        var plan = LookPlan()
+        for attempt in queue.attempts.values.sorted(by: { $0.id < $1.id }) where !attempt.isGone {
+            watch(attempt, in: queue, &plan)
+        }
+        if queue.status.isFinal {
+            cleanUp(queue, &plan)
+        } else {
+            planAhead(queue, &plan)
+        }
+        return plan
+    }
+
+    // MARK: Changes of the state
+
+    /// - Returns: whether anything changed.
+    private func advance(_ queue: inout QueueState) -> Bool {
+        var hasChanged = false
+        for attempt in queue.attempts.values.sorted(by: { $0.id < $1.id }) {
+            for operation in operations(for: attempt, in: queue) where queue.apply(operation, context) {
+                hasChanged = true
+            }
+        }
+        for operation in decisions(queue) where queue.apply(operation, context) { hasChanged = true }
+        return hasChanged
+    }
+
+    private func decisions(_ queue: QueueState) -> [QueueOperation] {
+        if queue.status.isFinal {
+            let hasTopics = queue.plan.steps.contains { $0.target.isProducer }
+            return hasTopics || queue.attempts.values.contains { !$0.isGone } ? [] : [.cleaned]
+        }
+        var launches = context.policy.launchesMax
+        return QueuePlanner.decide(queue.snapshot(now: facts.now)).compactMap { decision in
+            switch decision {
+            case .prepare:
+                // Without topics there is nothing to do outside.
+                return queue.plan.steps.contains { $0.target.isProducer } ? nil : .begin
+            case .launch(let id):
+                guard let control, launches > 0 else { return nil }
+                launches -= 1
+                return .createAttempt(id, control)
+            case .cancel(let id, let reason): return .input(.cancel(reason: reason), id, stop: reason)
+            case .skip(let id, let reason): return .input(.skip(reason: reason), id, stop: nil)
+            case .suspend(let id): return .suspend(id)
+            case .end(let status, let reason): return .end(status, reason: reason)
+            case .lookAgain: return nil
+            }
+        }
+    }
+
+    /// What is certain about an attempt without asking anybody.
+    private func operations(for attempt: AttemptState, in queue: QueueState) -> [QueueOperation] {
+        if attempt.endedAt != nil {
+            // Nobody could tell whether such a job is gone; its worker was told.
+            return isWatched(attempt, in: queue) || attempt.isGone ? [] : [.jobGone(attempt.id)]
+        }
+        if let goneOffset = attempt.goneOffset {
+            // Its final event may still lie unread in the topic; only after that is it lost.
+            return facts.appliedOffset >= goneOffset ? [settle(attempt)] : []
+        }
+        if !isWatched(attempt, in: queue) {
+            if queue.isTerminated { return [lose(attempt, "it was terminated", countsAsFailure: false)] }
+            if let age = stopAge(attempt), age > context.policy.stopGrace.milliseconds {
+                return [lose(attempt, "it did not end when told to stop", countsAsFailure: false)]
+            }
+        }
+        if attempt.handle == nil, !isLaunchRepeatable(attempt, in: queue),
+            attempt.launchToken != context.token || attempt.stopRequestedAt != nil
+        {
+            return [lose(attempt, "nobody knows whether it was offered", countsAsFailure: false)]
+        }
+        // A job that nobody has taken yet has no lease to lose: the launcher must be asked.
+        guard attempt.handle != nil, isLeaseOver(attempt), !mayBeQueued(attempt, in: queue) else { return [] }
+        return [lose(attempt, "its lease ran out")]
+    }
+
+    /// A job that is gone and left no final event, read to the end.
+    private func settle(_ attempt: AttemptState) -> QueueOperation {
+        let how = attempt.howEnded.map { " (\($0))" } ?? ""
+        switch attempt.howEnded {
+        case "exit \(ExitCode.badSetting.rawValue)":
+            // It will be as wrong the next time; its log names the setting.
+            return .input(
+                .failed(
+                    attempt: attempt.id.number, isRetriable: false,
+                    reason: "its settings were refused\(how): see its log"), attempt.id.id, stop: nil)
+        case "exit \(ExitCode.superseded.rawValue)":
+            return lose(attempt, "it was superseded", countsAsFailure: false)
+        default:
+            // Who was told to stop and had to be ended did not fail.
+            return lose(
+                attempt, "its process ended\(how) without a final event",
+                countsAsFailure: attempt.stopRequestedAt == nil)
+        }
+    }
+
+    private func lose(
+        _ attempt: AttemptState, _ reason: String, countsAsFailure: Bool = true
+    ) -> QueueOperation {
+        .input(
+            .lost(attempt: attempt.id.number, countsAsFailure: countsAsFailure, reason: reason),
+            attempt.id.id, stop: "attempt_lost")
+    }
+
+    // MARK: Effects
+
+    private func watch(_ attempt: AttemptState, in queue: QueueState, _ plan: inout LookPlan) {
+        let id = attempt.id
+        let target = queue.plan.step(id.id.step)?.target
+        let interval = target.flatMap { jobs.pollInterval(for: $0) }?.milliseconds
+        if let interval { plan.lookAgain(in: interval) }
+        if let endedAt = attempt.endedAt {
+            watchEnded(attempt, age: facts.now - endedAt, queue, &plan)
+        } else if attempt.goneOffset != nil {
+            plan.lookAgain(in: context.policy.livePoll.milliseconds)
+        } else if queue.isTerminated || (attempt.handle == nil && attempt.stopRequestedAt != nil) {
+            // Its launch may have been done all the same; it is not worth waiting for.
+            let why = queue.isTerminated ? "it was terminated" : "it was stopped before its launch"
+            kill(id, then: [lose(attempt, why, countsAsFailure: false), .jobGone(id)], &plan)
+        } else if attempt.handle == nil {
+            if touched.attempts.contains(id) { plan.lookAgain(in: 1_000) } else { plan.effects.append(.launch(id)) }
+        } else if let age = stopAge(attempt), age > context.policy.stopGrace.milliseconds {
+            kill(id, then: nil, &plan)
+        } else if isLeaseOver(attempt) {
+            observe(id, ifRunning: [lose(attempt, "its lease ran out")], &plan)
+            plan.lookAgain(in: 1_000)
+        } else {
+            if interval != nil { observe(id, ifRunning: [], &plan) }
+            plan.lookAgain(in: waitForLease(attempt))
+            if let age = stopAge(attempt) {
+                plan.lookAgain(in: context.policy.stopGrace.milliseconds - age + 1)
+            }
+        }
+    }
+
+    /// An attempt has said its last word, or was given up; its job may take a moment to leave.
+    private func watchEnded(
+        _ attempt: AttemptState, age: Int64, _ queue: QueueState, _ plan: inout LookPlan
+    ) {
+        guard isWatched(attempt, in: queue) else { return }
+        let isOverdue = age > context.policy.stopGrace.milliseconds
+        if isOverdue || queue.isTerminated || attempt.handle == nil {
+            kill(attempt.id, then: [.jobGone(attempt.id)], &plan)
+        } else {
+            observe(attempt.id, ifRunning: [], &plan)
+        }
+    }
+
+    private func observe(_ id: AttemptID, ifRunning operations: [QueueOperation], _ plan: inout LookPlan) {
+        if !touched.attempts.contains(id) { plan.effects.append(.observe(id, ifRunning: operations)) }
+    }
+
+    private func kill(_ id: AttemptID, then operations: [QueueOperation]?, _ plan: inout LookPlan) {
+        if touched.attempts.contains(id) {
+            plan.lookAgain(in: 1_000)
+        } else {
+            plan.effects.append(.kill(id, then: operations))
+        }
+    }
+
+    private func cleanUp(_ queue: QueueState, _ plan: inout LookPlan) {
+        guard !queue.isCleaned else { return plan.lookAgain = nil }
+        guard queue.attempts.values.allSatisfy(\.isGone) else { return }
+        let age = facts.now - (queue.finishedAt ?? facts.now)
+        let keep = context.policy.topicKeep.milliseconds
+        if age < keep {
+            plan.lookAgain(in: keep - age)
+        } else {
+            askForTopics(.deleteTopics, &plan)
+        }
+    }
+
+    /// What the planner wants but could not be decided here, and when time alone brings work.
+    private func planAhead(_ queue: QueueState, _ plan: inout LookPlan) {
+        for decision in QueuePlanner.decide(queue.snapshot(now: facts.now)) {
+            switch decision {
+            case .prepare: askForTopics(.createTopics, &plan)
+            // The broker is away, or more are to be launched than one look may.
+            case .launch: plan.lookAgain(in: control == nil ? 1_000 : 1)
+            case .lookAgain(let at): plan.lookAgain(in: at - facts.now)
+            case .cancel, .skip, .suspend, .end: plan.lookAgain(in: 1)
+            }
+        }
+    }
+
+    private func askForTopics(_ effect: QueueEffect, _ plan: inout LookPlan) {
+        if touched.areTopicsTouched { plan.lookAgain(in: 1_000) } else { plan.effects.append(effect) }
+    }
+
+    // MARK: Attempts
+
+    private func isWatched(_ attempt: AttemptState, in queue: QueueState) -> Bool {
+        guard let target = queue.plan.step(attempt.id.id.step)?.target else { return false }
+        return jobs.pollInterval(for: target) != nil
+    }
+
+    private func isLaunchRepeatable(_ attempt: AttemptState, in queue: QueueState) -> Bool {
+        guard let target = queue.plan.step(attempt.id.id.step)?.target else { return true }
+        return jobs.isLaunchRepeatable(for: target)
+    }
+
+    private func mayBeQueued(_ attempt: AttemptState, in queue: QueueState) -> Bool {
+        attempt.workerID == nil && !isWatched(attempt, in: queue)
+    }
+
+    private func stopAge(_ attempt: AttemptState) -> Int64? {
+        attempt.stopRequestedAt.map { facts.now - $0 }
+    }
+
+    private func leaseEnd(_ attempt: AttemptState) -> Int64 {
+        attempt.leaseUntil + max(0, facts.blindMilliseconds - attempt.leaseBlind)
+    }
+
+    /// A lease counts only up to the moment the event reader last stood at the partition's end.
+    private func isLeaseOver(_ attempt: AttemptState) -> Bool {
+        facts.caughtUpAt.map { leaseEnd(attempt) < $0 } ?? false
+    }
+
+    private func waitForLease(_ attempt: AttemptState) -> Int64 {
+        // The reader says about once a second that it stands at the end.
+        max(leaseEnd(attempt) - facts.now, 0) + 1_000
+    }
+}

@@ -1,0 +1,87 @@
+import ServiceRuntime
+import Workflow
+
+/// What came of the effects of a claimed queue.
+struct LookFollowUp: Sendable {
+    var claim: QueueClaim
+    var operations: [QueueOperation] = []
+    var touched = TouchedEffects()
+}
+
+/// Everything a reconciler works with; ports, so that the simulation can put its own in their places.
+package struct ReconcilerParts: Sendable {
+    package var store: any EngineStorage
+    package var broker: EngineBroker
+    package var launcher: any JobLauncher
+    package var environment: JobEnvironment
+    package var policy: EnginePolicy
+    /// From 0 to 1, see ``OperationContext/jitter``.
+    package var jitter: @Sendable () -> Double = { .random(in: 0...1) }
+    /// Names this replica's claims.
+    package var replica: String
+    package var crashPoints: CrashPoints
+    package var observe: EngineObserver
+
+    package init(
+        store: any EngineStorage, broker: EngineBroker, launcher: any JobLauncher,
+        environment: JobEnvironment, policy: EnginePolicy, replica: String, crashPoints: CrashPoints,
+        observe: EngineObserver
+    ) {
+        self.store = store
+        self.broker = broker
+        self.launcher = launcher
+        self.environment = environment
+        self.policy = policy
+        self.replica = replica
+        self.crashPoints = crashPoints
+        self.observe = observe
+    }
+}
+
+/// Looks at queues in the store: each look decides with ``LookPlanner`` inside one transaction.
+struct Looker: Sendable {
+    let parts: ReconcilerParts
+
+    /// Claims and looks at queues that are due.
+    ///
+    /// - Parameter controlEnds: the ends of queue-control's partitions; nil while the broker does not answer.
+    func look(due limit: Int, token: String, _ controlEnds: [Int64]?) async throws -> [LookResult] {
+        try await look(.due(limit: limit, token: token), [:], controlEnds)
+    }
+
+    /// Looks again at queues that are claimed, after what came of their effects was applied.
+    ///
+    /// - Returns: nil for a claim that was lost meanwhile.
+    func look(again followUps: [LookFollowUp], _ controlEnds: [Int64]?) async throws -> [LookResult?] {
+        let byQueue = Dictionary(followUps.map { ($0.claim.queueID, $0) }) { _, newer in newer }
+        let results = try await look(.claimed(followUps.map(\.claim)), byQueue, controlEnds)
+        let byClaim = Dictionary(results.map { ($0.claim, $0) }) { _, newer in newer }
+        return followUps.map { byClaim[$0.claim] }
+    }
+
+    private func look(
+        _ selection: LookSelection, _ followUps: [QueueID: LookFollowUp], _ controlEnds: [Int64]?
+    ) async throws -> [LookResult] {
+        let broker = parts.broker
+        let request = LookRequest(selection) { broker.eventPartition(of: $0) }
+        let results = try await parts.store.look(request) { queue, facts, claim in
+            let followUp = followUps[queue.queueID]
+            let context = OperationContext(
+                now: facts.now, policy: parts.policy, blindMilliseconds: facts.blindMilliseconds,
+                jitter: parts.jitter(), token: claim.token)
+            for operation in followUp?.operations ?? [] { queue.apply(operation, context) }
+            let planner = LookPlanner(
+                context: context, facts: facts, control: control(of: queue.queueID, controlEnds),
+                jobs: parts.launcher, touched: followUp?.touched ?? TouchedEffects())
+            return planner.plan(&queue)
+        }
+        for result in results { parts.observe(result.queue) }
+        return results
+    }
+
+    private func control(of queue: QueueID, _ ends: [Int64]?) -> ControlPosition? {
+        let partition = parts.broker.controlPartition(of: queue)
+        guard let ends, ends.indices.contains(Int(partition)) else { return nil }
+        return ControlPosition(partition: partition, offset: ends[Int(partition)])
+    }
+}

@@ -1,0 +1,156 @@
+import PostgresBridge
+import Synchronization
+import Workflow
+
+/// Plans decoded before, by their text: many queues share one, and a queue's never changes.
+final class PlanCache: Sendable {
+    private static let plansMax = 256
+    private let plans = Mutex<[String: Plan]>([:])
+
+    func plan(_ text: String) throws(MessageError) -> Plan {
+        if let known = plans.withLock({ $0[text] }) { return known }
+        let plan = try MessageCodec.decode(Plan.self, fromText: text)
+        plans.withLock { plans in
+            if plans.count >= Self.plansMax { plans.removeAll() }
+            plans[text] = plan
+        }
+        return plan
+    }
+}
+
+/// Milliseconds of a timestamp column, null stays null.
+func milliseconds(_ column: String, as name: String? = nil) -> String {
+    "(extract(epoch FROM \(column)) * 1000)::bigint AS \(name ?? column)"
+}
+
+extension QueueState {
+    static let columns = """
+        queue_id, status, reason, plan::text AS plan, as_of, traceparent, \(milliseconds("started_at")), \
+        \(milliseconds("finished_at")), \(milliseconds("paused_at")), paused_ms, is_terminated, is_cleaned, \
+        event_number, command_seq, claim_token
+        """
+
+    init(_ row: PostgresRow, _ plans: PlanCache) throws {
+        self.init(
+            queueID: try row.queueID("queue_id"), plan: try plans.plan(try row["plan", as: String.self]),
+            asOf: try row["as_of", as: Int64.self], traceparent: try row["traceparent", as: String?.self],
+            status: try row.word("status", as: QueueStatus.self))
+        reason = try row["reason", as: String?.self]
+        startedAt = try row["started_at", as: Int64?.self]
+        finishedAt = try row["finished_at", as: Int64?.self]
+        pausedAt = try row["paused_at", as: Int64?.self]
+        pausedMilliseconds = try row["paused_ms", as: Int64.self]
+        isTerminated = try row["is_terminated", as: Bool.self]
+        isCleaned = try row["is_cleaned", as: Bool.self]
+        eventNumber = try row["event_number", as: Int64.self]
+        commandSeq = try row["command_seq", as: Int64.self]
+    }
+
+    mutating func addInstance(_ row: PostgresRow) throws {
+        let step = try row.stepID("step")
+        let id = InstanceID(step: step, instance: try row["instance", as: String.self])
+        var instance = InstanceState(
+            machine: InstanceMachine(
+                state: try row.word("status", as: InstanceMachine.State.self),
+                attempt: try row["attempt", as: Int.self], failures: try row["failures", as: Int.self],
+                isWanted: try row["is_wanted", as: Bool.self], reason: try row["reason", as: String?.self],
+                attemptsMax: plan.attemptsMax(step)))
+        instance.counts = InstanceCounts(
+            recordsRead: try row["records_read", as: Int64.self],
+            recordsWritten: try row["records_written", as: Int64.self],
+            duplicates: try row["duplicates", as: Int64.self],
+            deadLetters: try row["dead_letters", as: Int64.self],
+            lastKey: try row["last_key", as: String?.self], lastSeq: try row["last_seq", as: Int64?.self])
+        instance.notBefore = try row["not_before", as: Int64.self]
+        if let text = try row["extra", as: String?.self],
+            case .object(let extra) = try MessageCodec.decode(JSONValue.self, fromText: text)
+        {
+            instance.extra = extra
+        }
+        instance.startedAt = try row["started_at", as: Int64?.self]
+        instance.finishedAt = try row["finished_at", as: Int64?.self]
+        instance.pausedBefore = try row["paused_ms_before", as: Int64.self]
+        instances[id] = instance
+    }
+
+    mutating func addAttempt(_ row: PostgresRow) throws {
+        let id = AttemptID(
+            InstanceID(step: try row.stepID("step"), instance: try row["instance", as: String.self]),
+            try row["attempt", as: Int.self])
+        var attempt = AttemptState(
+            id: id, launchToken: try row["launch_token", as: String.self],
+            control: ControlPosition(
+                partition: try row["control_partition", as: Int32.self],
+                offset: try row["control_offset", as: Int64.self]),
+            leaseUntil: try row["lease_until", as: Int64.self],
+            leaseBlind: try row["lease_blind_ms", as: Int64.self])
+        attempt.handle = try row["handle", as: String?.self].map {
+            try MessageCodec.decode(JobHandle.self, fromText: $0)
+        }
+        attempt.workerID = try row["worker_id", as: String?.self]
+        attempt.lastEventSeq = try row["last_event_seq", as: Int64.self]
+        attempt.status = try row["status", as: String.self]
+        attempt.reason = try row["reason", as: String?.self]
+        attempt.goneOffset = try row["gone_offset", as: Int64?.self]
+        attempt.howEnded = try row["how_ended", as: String?.self]
+        attempt.stopRequestedAt = try row["stop_requested_at", as: Int64?.self]
+        attempt.endedAt = try row["ended_at", as: Int64?.self]
+        attempt.isGone = try row["is_gone", as: Bool.self]
+        attempts[id] = attempt
+    }
+}
+
+extension InstanceState {
+    static let columns = """
+        i.queue_id, i.step, i.instance, i.status, i.attempt, i.failures, i.is_wanted, i.reason, \
+        \(milliseconds("i.not_before", as: "not_before")), i.records_read, i.records_written, i.duplicates, \
+        i.dead_letters, i.last_key, i.last_seq, i.extra::text AS extra, \
+        \(milliseconds("i.started_at", as: "started_at")), \
+        \(milliseconds("i.finished_at", as: "finished_at")), i.paused_ms_before
+        """
+}
+
+extension AttemptState {
+    static let columns = """
+        a.queue_id, a.step, a.instance, a.attempt, a.launch_token, a.control_partition, a.control_offset, \
+        a.handle::text AS handle, a.worker_id, a.last_event_seq, a.status, a.reason, \
+        \(milliseconds("a.lease_until", as: "lease_until")), a.lease_blind_ms, a.gone_offset, a.how_ended, \
+        \(milliseconds("a.stop_requested_at", as: "stop_requested_at")), \
+        \(milliseconds("a.ended_at", as: "ended_at")), a.is_gone
+        """
+}
+
+/// The event partitions and the clock, as read in one transaction.
+struct PartitionFacts {
+    var now: Int64
+    private var rows: [Int32: (applied: Int64, caughtUp: Int64?, blind: Int64)] = [:]
+
+    static let query: PostgresQuery = """
+        SELECT partition, next_offset, \(raw: milliseconds("caught_up_at")), blind_ms,
+        \(raw: milliseconds("clock_timestamp()", as: "now"))
+        FROM streamforge.event_partitions RIGHT JOIN (SELECT 1) AS one ON true
+        """
+
+    init(_ result: PostgresResult) throws {
+        now = try result.first.map { try $0["now", as: Int64.self] } ?? 0
+        for row in result {
+            // Before the first reader there are none.
+            guard let partition = try row["partition", as: Int32?.self] else { continue }
+            rows[partition] = (
+                try row["next_offset", as: Int64.self], try row["caught_up_at", as: Int64?.self],
+                try row["blind_ms", as: Int64.self]
+            )
+        }
+    }
+
+    func look(_ partition: Int32) -> LookFacts {
+        let row = rows[partition]
+        return LookFacts(
+            now: now, appliedOffset: row?.applied ?? 0, caughtUpAt: row?.caughtUp ?? nil,
+            blindMilliseconds: row?.blind ?? 0)
+    }
+
+    func event(_ partition: Int32) -> EventFacts {
+        EventFacts(now: now, blindMilliseconds: rows[partition]?.blind ?? 0)
+    }
+}

@@ -1,0 +1,116 @@
+import PostgresBridge
+import Workflow
+
+extension EngineStore: EngineStorage {
+    package func look(
+        _ request: LookRequest, _ work: @Sendable (inout QueueState, LookFacts, QueueClaim) -> LookPlan
+    ) async throws -> [LookResult] {
+        try await pool.withTransaction { transaction in
+            let claimed = try await lockQueues(request.selection, transaction)
+            guard !claimed.isEmpty else { return [] }
+            let ids = claimed.map(\.claim.queueID.rawValue)
+            let rows = try await transaction.execute([
+                """
+                SELECT \(raw: InstanceState.columns) FROM streamforge.instances i
+                WHERE i.queue_id = ANY(\(ids)::text[])
+                """,
+                """
+                SELECT \(raw: AttemptState.columns) FROM streamforge.attempts a
+                WHERE a.queue_id = ANY(\(ids)::text[]) AND NOT a.is_gone
+                """,
+                PartitionFacts.query,
+            ])
+            var queues = Dictionary(
+                uniqueKeysWithValues: claimed.map { ($0.claim.queueID.rawValue, $0.queue) })
+            for row in rows[0] { try queues[try row["queue_id", as: String.self]]?.addInstance(row) }
+            for row in rows[1] { try queues[try row["queue_id", as: String.self]]?.addAttempt(row) }
+            let facts = try PartitionFacts(rows[2])
+            var results: [LookResult] = []
+            for (claim, _) in claimed {
+                guard var queue = queues[claim.queueID.rawValue] else { continue }
+                let plan = work(&queue, facts.look(request.eventPartition(claim.queueID)), claim)
+                results.append(LookResult(claim: claim, queue: queue, plan: plan))
+            }
+            try await transaction.execute(try Self.save(results.map { ($0.queue, Self.schedule(after: $0)) }))
+            return results
+        }
+    }
+
+    private func lockQueues(
+        _ selection: LookSelection, _ transaction: PostgresConnection
+    ) async throws -> [(claim: QueueClaim, queue: QueueState)] {
+        switch selection {
+        case .due(let limit, let token):
+            let rows = try await transaction.execute(
+                """
+                SELECT \(raw: QueueState.columns) FROM streamforge.queues
+                WHERE NOT is_cleaned AND look_at <= now() AND look_at < 'infinity' ORDER BY look_at LIMIT \(limit)
+                FOR UPDATE SKIP LOCKED
+                """)
+            return try rows.map { row in
+                let queue = try QueueState(row, plans)
+                return (QueueClaim(queueID: queue.queueID, token: token), queue)
+            }
+        case .claimed(let claims):
+            // In a fixed order, so that two transactions cannot wait for each other.
+            let rows = try await transaction.execute(
+                """
+                SELECT \(raw: QueueState.columns) FROM streamforge.queues
+                WHERE queue_id = ANY(\(claims.map(\.queueID.rawValue))::text[]) ORDER BY queue_id FOR UPDATE
+                """)
+            let tokens = Dictionary(claims.map { ($0.queueID, $0.token) }) { _, newer in newer }
+            return try rows.compactMap { row in
+                let queue = try QueueState(row, plans)
+                guard let token = try row["claim_token", as: String?.self], tokens[queue.queueID] == token
+                else { return nil }
+                return (QueueClaim(queueID: queue.queueID, token: token), queue)
+            }
+        }
+    }
+
+    private static func schedule(after result: LookResult) -> QueueSchedule {
+        result.plan.effects.isEmpty
+            ? .release(lookAgain: result.plan.lookAgain) : .claim(token: result.claim.token)
+    }
+
+    package func renew(_ claims: [QueueClaim]) async throws {
+        try await pool.execute(
+            """
+            UPDATE streamforge.queues q
+            SET look_at = now() + \(LookRequest.claimMilliseconds)::bigint * interval '1 millisecond'
+            FROM (SELECT queue_id FROM streamforge.queues
+                JOIN unnest(\(claims.map(\.queueID.rawValue))::text[], \(claims.map(\.token))::text[])
+                AS x(queue_id, token) USING (queue_id) WHERE claim_token = x.token
+                FOR UPDATE SKIP LOCKED) AS held
+            WHERE q.queue_id = held.queue_id
+            """)
+    }
+
+    package func release(_ claim: QueueClaim, lookAgain milliseconds: Int64) async throws {
+        try await pool.execute(
+            """
+            UPDATE streamforge.queues SET claim_token = NULL,
+            look_at = now() + \(milliseconds)::bigint * interval '1 millisecond'
+            WHERE queue_id = \(claim.queueID.rawValue) AND claim_token = \(claim.token)
+            """)
+    }
+
+    package func millisecondsToNextLook(limit: Int64) async throws -> Int64 {
+        let rows = try await pool.execute(
+            """
+            SELECT (extract(epoch FROM look_at - now()) * 1000)::bigint AS wait FROM streamforge.queues
+            WHERE NOT is_cleaned AND look_at < 'infinity' ORDER BY look_at LIMIT 1
+            """)
+        let wait = try rows.first.map { try $0["wait", as: Int64.self] } ?? limit
+        return min(max(wait, 0), limit)
+    }
+
+    package func requestLook(at id: QueueID) async throws {
+        // A claimed queue is looked at again anyway before its claim is given back.
+        try await pool.execute(
+            """
+            UPDATE streamforge.queues SET look_at = least(look_at, now())
+            WHERE queue_id = \(id.rawValue) AND NOT is_cleaned AND claim_token IS NULL
+            """)
+    }
+}
