@@ -156,6 +156,13 @@ let package = Package(
         .executableTarget(
             name: "test-probe", dependencies: ["ServiceRuntime", "WorkerKit", "Workflow"],
             path: "Tests/Probe", swiftSettings: strict),
+        // The engine over a simulated world; also run by hand over many seeds (scripts/simulate).
+        module(
+            "EngineSimulation", path: "Tests/EngineSimulation",
+            ["QueueManager", "Workflow", "MarketData", "ServiceRuntime", logging, metrics]),
+        .executableTarget(
+            name: "simulate-engine", dependencies: ["EngineSimulation", argumentParser],
+            path: "Tests/SimulateEngine", swiftSettings: strict),
         tests("KafkaBridgeTests", ["KafkaBridge", "CRdkafka"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
         tests(
@@ -189,7 +196,7 @@ let package = Package(
             ]),
         tests(
             "QueueManagerTests",
-            ["QueueManager", "Workflow", "ServiceRuntime", "PostgresBridge", logging]),
+            ["QueueManager", "EngineSimulation", "Workflow", "ServiceRuntime", "PostgresBridge", logging]),
         tests(
             "DocumentationTests",
             [

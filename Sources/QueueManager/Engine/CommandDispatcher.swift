@@ -12,6 +12,17 @@ package struct CommandDispatcher: Service {
 
     static let batchMax = 200
 
+    package init(
+        store: any EngineStorage, broker: EngineBroker, wakeups: Wakeups,
+        clock: @escaping @Sendable () -> Double, observe: EngineObserver
+    ) {
+        self.store = store
+        self.broker = broker
+        self.wakeups = wakeups
+        self.clock = clock
+        self.observe = observe
+    }
+
     package func run() async throws {
         await loop("commands", observe: observe) {
             let sent = try await turn()

@@ -14,7 +14,7 @@ package struct EventReader: Service {
     let replica: String
     let crashPoints: CrashPoints
     /// From 0 to 1, see ``OperationContext/jitter``.
-    var jitter: @Sendable () -> Double = { .random(in: 0...1) }
+    var jitter: @Sendable () -> Double
     /// Something changed: look at the queues, show followers what is new.
     let changed: @Sendable (_ needsLook: Bool) -> Void
     let observe: EngineObserver
@@ -22,6 +22,23 @@ package struct EventReader: Service {
     static let batchMax = 500
     /// Ownership is renewed at least three times in a lease.
     static let renewEvery = Duration.seconds(1)
+
+    package init(
+        store: any EngineStorage, makeSource: @escaping @Sendable () throws -> EventSource,
+        partitionCount: Int32, policy: EnginePolicy, replica: String, crashPoints: CrashPoints,
+        jitter: @escaping @Sendable () -> Double = { .random(in: 0...1) },
+        changed: @escaping @Sendable (_ needsLook: Bool) -> Void, observe: EngineObserver
+    ) {
+        self.store = store
+        self.makeSource = makeSource
+        self.partitionCount = partitionCount
+        self.policy = policy
+        self.replica = replica
+        self.crashPoints = crashPoints
+        self.jitter = jitter
+        self.changed = changed
+        self.observe = observe
+    }
 
     package func run() async throws {
         await loop("events", observe: observe) {

@@ -184,6 +184,8 @@ package struct QueueChanges: Sendable {
     /// Something happened that a reconciler should look at.
     package var needsLook = false
 
+    package init() {}
+
     package var isEmpty: Bool {
         !isQueueChanged && instances.isEmpty && attempts.isEmpty && history.isEmpty && commands.isEmpty
             && settledAttempts.isEmpty && !dropsCommands

@@ -13,6 +13,19 @@ package struct NewQueue: Sendable {
     package var idempotencyKey: String?
     /// SHA-256 of the canonical request, to tell a repeat from a reused key.
     package var requestHash: String
+
+    package init(
+        queueID: QueueID, plan: Plan, request: JSONValue, asOf: Int64, traceparent: String?,
+        idempotencyKey: String?, requestHash: String
+    ) {
+        self.queueID = queueID
+        self.plan = plan
+        self.request = request
+        self.asOf = asOf
+        self.traceparent = traceparent
+        self.idempotencyKey = idempotencyKey
+        self.requestHash = requestHash
+    }
 }
 
 extension EngineStore {

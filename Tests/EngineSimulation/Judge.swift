@@ -1,0 +1,122 @@
+import QueueManager
+import Workflow
+
+/// What must hold, whatever happened.
+///
+/// `@unchecked`: lives on the simulation's one thread.
+final class Judge: @unchecked Sendable {
+    private let world: World
+    private let sink: SimulatedSink
+    private let leaseMilliseconds: Int64
+    private var finals: [QueueID: QueueStatus] = [:]
+    private var numbers: [QueueID: Int64] = [:]
+
+    init(world: World, sink: SimulatedSink, leaseMilliseconds: Int64) {
+        self.world = world
+        self.sink = sink
+        self.leaseMilliseconds = leaseMilliseconds
+    }
+
+    /// After every transaction that changed a queue.
+    func check(_ queue: QueueState) {
+        for entry in queue.changes.history {
+            let detail = entry.detail["reason"]?.string ?? ""
+            world.tell(
+                "\(queue.queueID) \(entry.number) \(entry.kind) \(entry.id?.description ?? "")/\(entry.attempt ?? 0) \(detail)")
+            if entry.number != numbers[queue.queueID, default: 0] + 1 {
+                world.violate("history of \(queue.queueID) went from \(numbers[queue.queueID] ?? 0) to \(entry.number)")
+            }
+            numbers[queue.queueID] = entry.number
+            if entry.detail["lost"] != nil, let id = entry.id, let attempt = entry.attempt {
+                checkLoss(of: AttemptID(id, attempt), in: queue, reason: detail)
+            }
+        }
+        if let final = finals[queue.queueID], final != queue.status {
+            world.violate("\(queue.queueID) left its final state \(final.rawValue) for \(queue.status.rawValue)")
+        }
+        if queue.status.isFinal, finals[queue.queueID] == nil {
+            finals[queue.queueID] = queue.status
+            checkFinal(queue)
+        }
+    }
+
+    /// An attempt may be called lost only when nothing it said lies unread, and nothing it says is awaited.
+    private func checkLoss(of id: AttemptID, in queue: QueueState, reason: String) {
+        let key = SimulatedSink.Key(queue: queue.queueID, id: id.id)
+        if reason.hasPrefix("its process ended"), let final = sink.finalEvents[key]?[id.number],
+            let gone = queue.attempts[id]?.goneOffset, final.offset < gone
+        {
+            world.violate("attempt \(id) was called lost though its final event lay at \(final.offset) of \(gone)")
+        }
+        if reason.hasPrefix("its lease ran out"), let beat = sink.heartbeats[key]?[id.number], !beat.wasLate,
+            world.now - beat.at < leaseMilliseconds * 2 / 3
+        {
+            world.violate("the lease of attempt \(id) ran out \(world.now - beat.at) ms after a heartbeat")
+        }
+    }
+
+    private func checkFinal(_ queue: QueueState) {
+        for (id, instance) in queue.instances {
+            if !instance.machine.state.isFinal {
+                world.violate("\(queue.queueID) ended while \(id) is \(instance.machine.state.rawValue)")
+            }
+            let isDone = sink.done.contains(.init(queue: queue.queueID, id: id))
+            if instance.machine.state == .finished, !isDone {
+                world.violate("\(id) counts as finished and its work is not done")
+            }
+            if queue.status == .finished, instance.machine.state != .finished {
+                world.violate("\(queue.queueID) finished without \(id)")
+            }
+            if instance.machine.state == .failed { checkFailure(of: id, instance, in: queue) }
+        }
+    }
+
+    /// Nothing fails because of what the engine itself went through.
+    private func checkFailure(of id: InstanceID, _ instance: InstanceState, in queue: QueueState) {
+        let machine = instance.machine
+        guard machine.failures < machine.attemptsMax, !sink.finalErrors.contains(queue.queueID) else { return }
+        world.violate("\(id) failed after \(machine.failures) of \(machine.attemptsMax): \(machine.reason ?? "")")
+    }
+
+    // MARK: The end
+
+    func checkEnd(
+        of queues: [QueueID], store: MemoryEngineStorage, broker: SimulatedBroker, cluster: SimulatedCluster
+    ) {
+        guard world.violations.isEmpty else { return }
+        for id in queues {
+            guard let stored = store.queues[id] else {
+                world.violate("\(id) is gone")
+                continue
+            }
+            let ends = stored.history.filter {
+                ["queue_finished", "queue_failed", "queue_stopped"].contains($0.kind)
+            }
+            if ends.count != 1 { world.violate("\(id) has \(ends.count) final states: it is \(stored.state.status.rawValue)") }
+            if !stored.state.isCleaned { world.violate("\(id) was not cleaned up") }
+            if stored.claimToken != nil { world.violate("\(id) is still claimed") }
+            for attempt in stored.state.attempts.values where attempt.endedAt == nil || !attempt.isGone {
+                world.violate("attempt \(attempt.id) of \(id) is left over")
+            }
+            checkEvents(of: id, stored.history)
+        }
+        if !store.outbox.isEmpty { world.violate("\(store.outbox.count) commands are left in the outbox") }
+        if !broker.topics.isEmpty { world.violate("topics are left: \(broker.topics.sorted())") }
+        if let job = cluster.live.first(where: { !$0.isPooled || $0.isTaken }) {
+            world.violate("the job \(job.name) is left over")
+        }
+    }
+
+    /// No event of a worker counts twice.
+    private func checkEvents(of id: QueueID, _ history: [HistoryEntry]) {
+        var seen: [AttemptID: Int64] = [:]
+        for entry in history where entry.kind.hasPrefix("worker_") {
+            guard let instance = entry.id, let attempt = entry.attempt, let seq = entry.detail["seq"]?.integer else {
+                continue
+            }
+            let key = AttemptID(instance, attempt)
+            if seq <= seen[key, default: 0] { world.violate("event \(seq) of \(key) was applied twice") }
+            seen[key] = seq
+        }
+    }
+}
