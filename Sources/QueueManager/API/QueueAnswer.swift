@@ -16,7 +16,7 @@ enum QueueAnswer {
     static func plan(_ plan: Plan, _ estimate: PlanEstimate) -> JSONValue {
         let steps = plan.steps.map { step -> JSONValue in
             var fields = planFields(step)
-            fields["instances"] = .integer(Int64(plan.symbols.count))
+            fields["instances"] = .integer(Int64(plan.partitionCount(of: step)))
             fields["attempts_max"] = .integer(Int64(step.attemptsMax))
             fields["timeout_seconds"] = step.timeoutSeconds.map { .integer($0) } ?? .null
             if step.target.isConsumer {

@@ -114,7 +114,8 @@ package struct Reconciler: Service {
         for step in plan.steps where step.target.isProducer {
             let topic = dataTopic(of: step, in: look.queue)
             try await broker.createTopic(
-                topic, Int32(plan.symbols.count), ["retention.ms": "-1", "cleanup.policy": "delete"])
+                topic, Int32(plan.partitionCount(of: step)),
+                ["retention.ms": "-1", "cleanup.policy": "delete"])
             try await broker.createTopic(
                 DerivedName.deadLetterTopic(dataTopic: topic), 1,
                 ["retention.ms": "2592000000", "cleanup.policy": "delete"])

@@ -30,7 +30,8 @@ package struct QueueLook: Sendable {
                         $0.id,
                         .init(
                             machine: $0.machine, counts: $0.counts, notBefore: $0.notBefore,
-                            isStopRequested: toldToStop.contains($0.id), elapsed: $0.elapsed)
+                            isStopRequested: toldToStop.contains($0.id), elapsed: $0.elapsed,
+                            extra: $0.extra?.members ?? [:])
                     )
                 }), now: now, elapsed: queue.elapsed)
     }
