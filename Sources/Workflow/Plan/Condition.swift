@@ -101,6 +101,7 @@ extension Condition.Field: Codable, CustomStringConvertible {
 
 extension Condition {
     package static let countMax = 20
+    private static let textBytesMax = 200
     static let statuses = InstanceMachine.State.allCases.filter(\.isFinal).map(\.rawValue)
 
     /// Reads the member `when` of a step.
@@ -151,7 +152,11 @@ extension Condition {
         case (.status, .string(let text)) where statuses.contains(text): break
         case (.status, _):
             throw reader.invalid("value", value, hint: "One of \(statuses.joined(separator: ", "))")
-        case (.extra, .string), (.extra, .bool): break
+        case (.extra, .string(let text)):
+            guard text.utf8.count <= textBytesMax, !text.utf8.contains(0) else {
+                throw reader.invalid("value", value, hint: "At most \(textBytesMax) bytes, none of them zero")
+            }
+        case (.extra, .bool): break
         case (_, .integer), (_, .number): return
         default:
             throw reader.invalid(

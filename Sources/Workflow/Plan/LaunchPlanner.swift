@@ -42,25 +42,28 @@ struct LaunchPlanner {
             return
         }
         let waiting = open.filter { queue.instances[$0]?.machine.state == .waiting }
-        guard !waiting.isEmpty, waiting.allSatisfy({ gate(of: $0) == .open }) else { return }
+        // What should be skipped was settled above, unless it was begun before: then it goes on.
+        guard !waiting.isEmpty, waiting.allSatisfy({ gate(of: $0) != .blocked }) else { return }
         if waiting.count < open.count {
-            for id in waiting { launch([id], at: notBefore(id)) }
-        } else if open.count <= placesLeft {
-            let start = waiting.map(notBefore).max() ?? 0
-            if start <= queue.now { placesLeft -= open.count }
-            launch(waiting, at: start)
-        } else {
-            // Smaller units that come later must not keep it out for ever.
-            placesLeft = 0
+            // Its places are kept.
+            for id in waiting where isDue([id]) { decisions.append(.launch(id)) }
+        } else if isDue(waiting) {
+            if open.count <= placesLeft {
+                placesLeft -= open.count
+                decisions += waiting.map { .launch($0) }
+            } else {
+                // Smaller units that come later must not keep it out for ever.
+                placesLeft = 0
+            }
         }
     }
 
-    private mutating func launch(_ ids: [InstanceID], at start: Int64) {
-        if start > queue.now {
-            decisions.append(.lookAgain(at: start))
-        } else {
-            decisions += ids.map { .launch($0) }
-        }
+    /// Whether all of these may have their next attempt now; if not, asks to look again when they may.
+    private mutating func isDue(_ ids: [InstanceID]) -> Bool {
+        let start = ids.map(notBefore).max() ?? 0
+        if start <= queue.now { return true }
+        decisions.append(.lookAgain(at: start))
+        return false
     }
 
     private func notBefore(_ id: InstanceID) -> Int64 { queue.instances[id]?.notBefore ?? 0 }

@@ -25,6 +25,8 @@ package struct Plan: Sendable, Hashable {
     }
 
     package static let instancesMax = 5_000
+    /// As JSON; half of what a stored value may have when it is read again.
+    package static let bytesMax = MessageCodec.bytesMax / 2
     package static let priorityRange = -100...100
 
     package func step(_ id: StepID) -> PlannedStep? { steps.first { $0.id == id } }

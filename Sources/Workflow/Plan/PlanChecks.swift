@@ -105,6 +105,11 @@ struct PlanChecks {
     }
 
     private func checkSize() throws(RequestError) {
+        if let bytes = try? MessageCodec.encode(plan).count, bytes > Plan.bytesMax {
+            throw RequestError(
+                .tooLarge, "The plan has \(bytes) bytes", field: "steps",
+                hint: "At most \(Plan.bytesMax): fewer steps or conditions")
+        }
         let count = plan.steps.reduce(0) { $0 + plan.partitionCount(of: $1) }
         guard count <= Plan.instancesMax else {
             throw RequestError(
