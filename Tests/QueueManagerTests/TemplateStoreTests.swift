@@ -15,6 +15,10 @@ struct TemplateStoreTests {
         }
     }
 
+    private func reference(_ text: String) throws -> TemplateReference {
+        try #require(TemplateReference(text))
+    }
+
     private func definition(_ name: String, interval: String = "5m") throws -> JSONValue {
         try MessageCodec.decode(
             JSONValue.self,
@@ -31,14 +35,14 @@ struct TemplateStoreTests {
             #expect(try await store.save(definition("a", interval: "1h")) == .init(version: 2, isNew: true))
             // An older one again is the newest from now on.
             #expect(try await store.save(definition("a")) == .init(version: 3, isNew: true))
-            let second = try #require(TemplateReference("a@2"))
+            let second = try reference("a@2")
             let row = try #require(try await store.template(second))
             let expected = try Template(definition("a", interval: "1h"), version: 2)
             #expect(row.template.definition == expected.definition)
             #expect(row.createdAt != nil && row.template.version == 2)
-            #expect(try await store.template(try #require(TemplateReference("a")))?.template.version == 3)
-            #expect(try await store.template(try #require(TemplateReference("a@4"))) == nil)
-            #expect(try await store.template(try #require(TemplateReference("b"))) == nil)
+            #expect(try await store.template(reference("a"))?.template.version == 3)
+            #expect(try await store.template(reference("a@4")) == nil)
+            #expect(try await store.template(reference("b")) == nil)
         }
     }
 
@@ -69,9 +73,9 @@ struct TemplateStoreTests {
                 try await store.save(definition("dummy"))
             }
             #expect(error.code == .conflict && error.field == "name")
-            let dummy = try #require(try await store.template(try #require(TemplateReference("dummy@1"))))
+            let dummy = try #require(try await store.template(reference("dummy@1")))
             #expect(dummy.isBuiltIn)
-            #expect(try await store.template(try #require(TemplateReference("dummy@2"))) == nil)
+            #expect(try await store.template(reference("dummy@2")) == nil)
         }
     }
 
