@@ -20,7 +20,6 @@ struct StepLimitTests {
         #expect(policy.delay(afterFailures: 1_000_000, jitter: 0) == .seconds(5))
         #expect(policy.delay(afterFailures: 3, jitter: 1) == .seconds(4))
         #expect(policy.delay(afterFailures: 3, jitter: 0.5) == .milliseconds(4_500))
-        #expect(policy.waitSecondsMax == 9)
     }
 
     @Test func `without a policy the usual one holds, and attempts_max is a short form`() throws {

@@ -44,7 +44,8 @@ struct Start: AsyncParsableCommand {
         guard file == nil, template == nil else {
             guard short.allSatisfy({ $0 == nil }), file == nil || template == nil else {
                 throw ValidationError(
-                    "\(file == nil ? "--template" : "--file") makes the whole request: leave the other flags out"
+                    "\(file == nil ? "--template" : "--file") makes the whole request: "
+                        + "leave the other flags out"
                 )
             }
             return

@@ -95,7 +95,8 @@ package struct TemplateStore: Sendable {
         """
         SELECT \(raw: TemplateRow.columns) FROM streamforge.templates
         WHERE name = \(reference.name.rawValue)
-        AND (\(optional: reference.version)::integer IS NULL OR version = \(optional: reference.version)::integer)
+        AND (\(optional: reference.version)::integer IS NULL
+            OR version = \(optional: reference.version)::integer)
         ORDER BY version DESC LIMIT 1
         """
     }

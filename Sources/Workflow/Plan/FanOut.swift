@@ -29,7 +29,8 @@ package struct FanOut: Sendable, Hashable, Codable {
     package static let intervalsMax = 16
     package static let shardDaysRange = 1...Int(PlanBuilder.daysMax)
     static let hint =
-        "\"symbol\", \"none\", or {\"by\":[\"symbol\",\"interval\",\"time\"],\"intervals\":[\"1m\",\"5m\"],\"shard_days\":7}"
+        "\"symbol\", \"none\", or {\"by\":[\"symbol\",\"interval\",\"time\"],"
+        + "\"intervals\":[\"1m\",\"5m\"],\"shard_days\":7}"
 
     /// As requests and answers write it.
     package var json: JSONValue {

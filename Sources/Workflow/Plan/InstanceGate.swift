@@ -34,8 +34,8 @@ struct InstanceGates {
         }
     }
 
-    /// Failures go before conditions, and conditions are judged only when all they depend on is over: what comes
-    /// out does not depend on which step ended first.
+    /// Failures go before conditions, and conditions are judged only when all they depend on is over: what
+    /// comes out does not depend on which step ended first.
     func gate(of instance: InstanceID, _ step: PlannedStep) -> Gate {
         var isBlocked = false
         for id in step.earlierSteps {

@@ -73,8 +73,8 @@ struct PlanChecks {
 
     /// Takes away groups of steps that wait for nothing that is left; what remains holds a cycle.
     ///
-    /// A stream edge binds both sides to run together: steps that it links wait for what any of them waits for,
-    /// and none of them may wait for another.
+    /// A stream edge binds both sides to run together: steps that it links wait for what any of them waits
+    /// for, and none of them may wait for another.
     private func checkForCycle() throws(RequestError) {
         let indices = Dictionary(
             plan.steps.enumerated().map { ($0.element.id, $0.offset) },
@@ -116,7 +116,7 @@ struct PlanChecks {
                 .invalidValue, "The queue would have \(count) instances", field: "steps",
                 value: String(count),
                 hint:
-                    "At most \(Plan.instancesMax): fewer symbols or intervals, longer shards, or several queues"
+                    "At most \(Plan.instancesMax): fewer symbols or intervals, or longer shards"
             )
         }
         for step in plan.steps where step.target.isProducer {

@@ -33,7 +33,6 @@ package struct PlanLayout: Sendable {
         units = order.map { Unit(members: members[$0] ?? []) }
     }
 
-    package var instanceCount: Int { instances.values.reduce(0) { $0 + $1.count } }
     package var largestUnit: Unit? { units.max { $0.members.count < $1.members.count } }
 }
 

@@ -25,8 +25,8 @@ package struct PlannedInstance: Sendable, Hashable {
     /// The collection of a storing instance: as the request says, else `<symbol>_<type>_<first day>` with the
     /// first day of the queue's whole range.
     ///
-    /// Time shards of a symbol and type share it on purpose: their keys do not meet, and what each of them has
-    /// counted in the end is the key range between its own first and last record. Intervals differ in type.
+    /// Time shards of a symbol and type share it on purpose: their keys do not meet, and what each of them
+    /// has counted in the end is the key range between its own first and last record. Intervals differ in type.
     package func collectionName(of step: PlannedStep, in plan: Plan) -> String? {
         if let name = step.collectionName { return name }
         guard let symbol = Symbol(symbol), let range = DayRange(plan.timeRange) else { return nil }
@@ -37,8 +37,8 @@ package struct PlannedInstance: Sendable, Hashable {
 extension Plan {
     /// The instances of a step: for each symbol, interval and shard of time it is fanned out over.
     ///
-    /// Names are `BTCUSDT`, `BTCUSDT-5m`, `BTCUSDT-20240801` (a shard's first day), `BTCUSDT-5m-20240801`, with
-    /// `all` in place of the symbol where all are taken together: at most 33 characters of `A-Z a-z 0-9 -`.
+    /// Names are `BTCUSDT`, `BTCUSDT-5m`, `BTCUSDT-20240801` (a shard's first day), `BTCUSDT-5m-20240801`,
+    /// with `all` in place of the symbol where all are taken together: at most 33 characters of `A-Z a-z 0-9 -`.
     package func instances(of step: PlannedStep) -> [PlannedInstance] {
         guard let range = DayRange(timeRange) else { return [] }
         let source = step.input.flatMap { self.step($0) }

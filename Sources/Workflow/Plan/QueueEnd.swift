@@ -3,8 +3,8 @@ struct QueueEnd {
     let queue: QueueSnapshot
     let layout: PlanLayout
 
-    /// Finished only when every instance is, or was skipped by its conditions, and the counts of both sides of
-    /// each stream edge agree.
+    /// Finished only when every instance is, or was skipped by its conditions, and the counts of both sides
+    /// of each stream edge agree.
     var decision: QueuePlanner.Decision {
         if let reason = failure ?? disagreement { return .end(.failed, reason: reason) }
         return .end(.finished, reason: nil)

@@ -51,11 +51,6 @@ package struct RetryPolicy: Sendable, Hashable, Codable {
 
     package func isFinal(_ cause: FailureCause) -> Bool { finalReasons.contains(cause) }
 
-    /// The longest time all waits together may take, in seconds.
-    package var waitSecondsMax: Double {
-        (1..<max(attemptsMax, 1)).reduce(0) { $0 + fullSeconds(afterFailures: $1) }
-    }
-
     private func fullSeconds(afterFailures failures: Int) -> Double {
         var seconds = min(backoffInitialSeconds, backoffMaxSeconds)
         for _ in 1..<max(failures, 1) where seconds < backoffMaxSeconds {
