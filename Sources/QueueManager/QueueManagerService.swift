@@ -114,10 +114,13 @@ package struct QueueManagerService: Sendable {
         let router = Router()
         router.add(middleware: ErrorMiddleware(observe: observe))
         ServiceRoutes.add(to: router, health: parts.health, metrics: parts.metrics)
+        let templates = TemplateStore(parts.pool)
+        TemplateRoutes(store: templates).add(to: router)
         QueueRoutes(
             store: store,
             start: StartQueue(
-                store: store, catalog: parts.catalog, newTraceparent: parts.newTraceparent, observe: observe),
+                store: store, templates: templates, catalog: parts.catalog,
+                newTraceparent: parts.newTraceparent, observe: observe),
             reconcile: reconcile, feed: feed, cost: parts.exchangeCost
         ).add(to: router)
         var quiet = parts.logger

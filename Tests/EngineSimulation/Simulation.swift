@@ -54,10 +54,8 @@ package struct Simulation {
         store = MemoryEngineStorage(bugs: bugs) { world.databaseNow }
         broker = SimulatedBroker(world)
         cluster = SimulatedCluster(world, bugs: bugs, hasPool: world.random.chance(0.5))
-        var policy = EnginePolicy(
+        policy = EnginePolicy(
             lease: .seconds(6), startLimit: .seconds(8), stopGrace: .seconds(3), topicKeep: .zero)
-        policy.backoff = RetryBackoff(initialMilliseconds: 100, maxMilliseconds: 2_000)
-        self.policy = policy
         replicaCount = world.random.pick(2...5)
         judge = Judge(world: world, sink: sink, leaseMilliseconds: policy.lease.milliseconds)
     }
@@ -131,6 +129,8 @@ package struct Simulation {
             var step = PlannedStep(
                 id: id, target: target, type: "api_candles_5m", interval: target.isProducer ? .minute5 : nil,
                 input: input, attemptsMax: world.random.pick(3...8))
+            step.retry.backoffInitialSeconds = 0.1
+            step.retry.backoffMaxSeconds = 2
             if let earlier = steps.randomElement(using: &world.random), input == nil,
                 world.random.chance(0.5)
             {

@@ -15,6 +15,8 @@ struct EngineFixture: Sendable {
     let broker: EngineBroker
     let sent = Recorded<ControlCommand>()
     let topics = Recorded<String>()
+    /// Partitions of the topics that were created.
+    let topicPartitions = Recorded<Int32>()
     let deleted = Recorded<String>()
     /// The end of the events partition as the broker tells it.
     let eventsEnd = Mutable<Int64>(0)
@@ -30,9 +32,13 @@ struct EngineFixture: Sendable {
         store = EngineStore(pool)
         try await store.migrate()
         let (sent, topics, deleted, eventsEnd) = (sent, topics, deleted, eventsEnd)
+        let topicPartitions = topicPartitions
         let isBrokerAway = isBrokerAway
         broker = EngineBroker(
-            createTopic: { name, _, _ in topics.append(name) }, deleteTopics: { $0.forEach(deleted.append) },
+            createTopic: { name, partitions, _ in
+                topics.append(name)
+                topicPartitions.append(partitions)
+            }, deleteTopics: { $0.forEach(deleted.append) },
             endOffset: { topic, _ in
                 if isBrokerAway.value { throw FixtureError(detail: "the broker is away") }
                 return topic == "queue-events" ? eventsEnd.value : 0
@@ -147,6 +153,9 @@ final class RecordingLauncher: JobLauncher {
     let name = "recording"
     let ends = AsyncStream<QueueID> { $0.finish() }
     private let state = Mutex((launched: [String](), ended: Set<String>(), killed: [String]()))
+    private let jobs = Mutex<[String: [String: String]]>([:])
+    /// What the newest attempt of each instance was told, by `step[instance]`.
+    var environments: [String: [String: String]] { jobs.withLock { $0 } }
 
     var launched: [String] { state.withLock { $0.launched } }
     var killed: [String] { state.withLock { $0.killed } }
@@ -157,6 +166,7 @@ final class RecordingLauncher: JobLauncher {
 
     func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         let key = "\(job.id)/\(job.attempt)"
+        jobs.withLock { $0[job.id.description] = job.environment }
         state.withLock { if !$0.launched.contains(key) { $0.launched.append(key) } }
         return JobHandle(launcher: name, fields: ["job": key])
     }

@@ -7,8 +7,9 @@ struct Start: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Starts a queue.",
         discussion: """
-            Either the short form (--symbols, --type, --time-range: load and store) or a whole request with
-            steps (--file, - for standard input).
+            Either the short form (--symbols, --type, --time-range: load and store), a template with its
+            parameters (--template historical_candles --param symbols=BTCUSDT,ETHUSDT), or a whole request
+            (--file, - for standard input).
             """)
     /// The queue-manager may be restarted while we wait for a queue.
     private static let unreachableMax = Duration.seconds(60)
@@ -23,6 +24,10 @@ struct Start: AsyncParsableCommand {
     var timeRange: String?
     @Option(help: "A file with the request as JSON, or - for standard input.")
     var file: String?
+    @Option(help: "A stored workflow: name for the newest version, or name@version.")
+    var template: String?
+    @Option(help: "A parameter of the template, name=value; may be repeated.")
+    var param: [String] = []
     @Option(help: "The same key gives the same queue, however often it is sent.")
     var idempotencyKey: String?
     @Flag(help: "Wait until the queue is final; exit status 2 unless it is finished.")
@@ -32,14 +37,21 @@ struct Start: AsyncParsableCommand {
 
     func validate() throws {
         let short = [symbols, type, timeRange]
-        guard file == nil else {
-            guard short.allSatisfy({ $0 == nil }) else {
-                throw ValidationError("--file holds the whole request: leave the other flags out")
+        if let wrong = param.first(where: { TemplateArguments.split($0) == nil }) {
+            throw ValidationError("--param \(wrong): give name=value")
+        }
+        guard template != nil || param.isEmpty else { throw ValidationError("--param belongs to --template") }
+        guard file == nil, template == nil else {
+            guard short.allSatisfy({ $0 == nil }), file == nil || template == nil else {
+                throw ValidationError(
+                    "\(file == nil ? "--template" : "--file") makes the whole request: "
+                        + "leave the other flags out"
+                )
             }
             return
         }
         guard short.allSatisfy({ $0 != nil }) else {
-            throw ValidationError("give --symbols, --type and --time-range, or --file")
+            throw ValidationError("give --symbols, --type and --time-range, or --template, or --file")
         }
     }
 
@@ -48,7 +60,7 @@ struct Start: AsyncParsableCommand {
             let client = try flags.client()
             var headers: HTTPHeaders = [:]
             headers["Idempotency-Key"] = idempotencyKey
-            let answer = try await client.post("/queues/start", try body(), headers: headers)
+            let answer = try await client.post("/queues/start", try await body(client), headers: headers)
             guard let id = answer["queue_id"]?.string else {
                 throw CommandFailure(status: Status.refused, message: "the answer holds no queue_id")
             }
@@ -63,25 +75,16 @@ struct Start: AsyncParsableCommand {
         }
     }
 
-    private func body() throws -> [UInt8] {
-        if let file { return try Self.read(file) }
+    private func body(_ client: QueueManagerClient) async throws -> [UInt8] {
+        if let file { return try InputFile.read(file) }
+        if let template {
+            return try MessageCodec.encode(try await TemplateArguments.body(template, param, client))
+        }
         let list = (symbols ?? "").split(separator: ",").map { JSONValue.string(String($0)) }
         return try MessageCodec.encode(
             JSONValue.object([
                 "symbols": .array(list), "type": .string(type ?? ""), "time_range": .string(timeRange ?? ""),
             ]))
-    }
-
-    private static func read(_ file: String) throws -> [UInt8] {
-        do {
-            let input =
-                file == "-" ? FileHandle.standardInput : try FileHandle(forReadingFrom: URL(filePath: file))
-            return Array(try input.readToEnd() ?? Data())
-        } catch {
-            throw CommandFailure(
-                status: ExitCode.validationFailure,
-                message: "\(file) cannot be read: \(error.localizedDescription)")
-        }
     }
 
     private func waitUntilFinal(_ id: String, _ client: QueueManagerClient) async throws -> JSONValue {

@@ -16,7 +16,6 @@ struct Streamforge: AsyncParsableCommand {
             """,
         subcommands: [
             Up.self, Exchange.self, Start.self, List.self, Show.self, Stop.self, Pause.self, Resume.self,
-            Terminate.self,
-            Events.self,
+            Terminate.self, Events.self, Templates.self,
         ])
 }

@@ -1,4 +1,3 @@
-import MarketData
 import Workflow
 
 /// JSON shapes of the API's answers (docs/http-api.md).
@@ -12,48 +11,22 @@ enum QueueAnswer {
         return .object(fields)
     }
 
-    /// What `POST /queues/validate` tells: the plan as it would run.
-    static func plan(_ plan: Plan, _ estimate: PlanEstimate) -> JSONValue {
-        let steps = plan.steps.map { step -> JSONValue in
-            var fields = planFields(step)
-            fields["instances"] = .integer(Int64(plan.symbols.count))
-            fields["attempts_max"] = .integer(Int64(step.attemptsMax))
-            fields["timeout_seconds"] = step.timeoutSeconds.map { .integer($0) } ?? .null
-            if step.target.isConsumer {
-                fields["collections"] = .array(collections(of: step, plan).map { .string($0) })
-            }
-            return .object(fields)
-        }
-        return .object([
-            "symbols": .array(plan.symbols.map { .string($0) }), "time_range": .string(plan.timeRange),
-            "timeout_seconds": plan.timeoutSeconds.map { .integer($0) } ?? .null, "steps": .array(steps),
-            "instances": .integer(Int64(plan.instances.count)),
-            "estimate": .object([
-                "records_max": .integer(estimate.records),
-                "exchange_requests_max": .integer(estimate.exchangeRequests),
-                "exchange_weight_max": .integer(estimate.exchangeWeight),
-                "exchange_seconds": .integer(estimate.exchangeSeconds),
-            ]),
-        ])
-    }
-
-    /// One for all symbols when the request names it.
-    private static func collections(of step: PlannedStep, _ plan: Plan) -> [String] {
-        if let name = step.collectionName { return [name] }
-        guard let range = DayRange(plan.timeRange) else { return [] }
-        return plan.symbols.compactMap { Symbol($0) }.compactMap {
-            DerivedName.collection(symbol: $0, type: step.type, firstDay: range.first)?.rawValue
-        }
-    }
-
-    private static func planFields(_ step: PlannedStep) -> [String: JSONValue] {
+    static func planFields(_ step: PlannedStep) -> [String: JSONValue] {
         [
             "id": .string(step.id.rawValue), "target": .string(step.target.rawValue),
             "type": .string(step.type),
             "interval": step.interval.isEmpty ? .null : .string(step.interval),
             "input": text(step.input?.rawValue),
-            "after": .array(step.after.map { .string($0.rawValue) }),
+            "after": .array(step.after.map { .string($0.rawValue) }), "fan_out": step.fanOut.json,
+            "when": .array(step.when.map(condition)),
         ]
+    }
+
+    private static func condition(_ condition: Condition) -> JSONValue {
+        .object([
+            "step": .string(condition.step.rawValue), "field": .string(condition.field.description),
+            "op": .string(condition.comparison.rawValue), "value": condition.value,
+        ])
     }
 
     static func summary(_ queue: QueueRow) -> JSONValue { .object(summaryFields(queue)) }

@@ -40,20 +40,21 @@ package struct QueueRoutes: Sendable {
     }
 
     private func validate(_ request: Request) async throws -> Response {
-        let plan = try await start.validate(body: try await Self.readJSON(request))
-        return try JSONAnswer.response(.ok, QueueAnswer.plan(plan, PlanEstimate(plan, cost)))
+        let validation = try await start.validate(body: try await Self.readJSON(request))
+        return try JSONAnswer.response(.ok, PlanAnswer.json(validation, cost))
     }
 
-    private static func readJSON(_ request: Request) async throws -> JSONValue {
+    private static let startExample =
+        "{\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"2024-08-01:2024-08-07\"}"
+
+    static func readJSON(_ request: Request, example: String = startExample) async throws -> JSONValue {
         let body = try await readBody(request)
         do {
             return try JSONAnswer.parse(body)
         } catch {
             throw RequestError(
                 .invalidJSON, "The body cannot be read as JSON",
-                hint:
-                    "Send one JSON object, e.g. {\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"2024-08-01:2024-08-07\"}"
-            )
+                hint: "Send one JSON object, e.g. \(example)")
         }
     }
 

@@ -6,6 +6,7 @@ import Workflow
 /// Creates a queue from the body of `POST /queues/start`, or says why not; nothing is created on refusal.
 package struct StartQueue: Sendable {
     let store: EngineStore
+    let templates: TemplateStore
     let catalog: SymbolCatalog
     let newTraceparent: @Sendable () -> String
     let observe: EngineObserver
@@ -15,21 +16,28 @@ package struct StartQueue: Sendable {
         package var isNew: Bool
     }
 
+    /// What a start would do.
+    package struct Validation: Sendable {
+        package var plan: Plan
+        package var warnings: [PlanWarning]
+    }
+
     package static let idempotencyKeyCharactersMax = 200
 
     package func callAsFunction(
         body: JSONValue, idempotencyKey: String?, traceparent: String?
     ) async throws -> Result {
-        let plan = try PlanBuilder().build(body)
         try checkKey(idempotencyKey)
         let hash = try Self.hash(body)
-        // A repeat is answered before the exchange is asked: it must work also while that is away.
+        // A repeat is answered before the exchange is asked: it must work also while that is away. And before
+        // the template is read, which may have a newer version by now.
         if let idempotencyKey,
             let known = try await store.known(idempotencyKey: idempotencyKey, requestHash: hash)
         {
             return try result(of: known, queueID: nil)
         }
-        let asOf = try await checkWithExchange(plan)
+        let (plan, expansion) = try await plan(of: body)
+        let asOf = try await checkWithExchange(plan, expansion)
         let queueID = try makeID(for: plan)
         let queue = NewQueue(
             queueID: queueID, plan: plan, request: body, asOf: asOf,
@@ -39,10 +47,35 @@ package struct StartQueue: Sendable {
     }
 
     /// Everything that is checked before a queue is created; creates nothing.
-    package func validate(body: JSONValue) async throws -> Plan {
-        let plan = try PlanBuilder().build(body)
-        _ = try await checkWithExchange(plan)
-        return plan
+    package func validate(body: JSONValue) async throws -> Validation {
+        let (plan, expansion) = try await plan(of: body)
+        let time = try await checkWithExchange(plan, expansion)
+        var warnings = PlanLint.warnings(plan, today: Self.day(of: time))
+        if let expansion {
+            for index in warnings.indices { warnings[index].field = "workflow.\(warnings[index].field)" }
+            warnings += expansion.template.unusedParameters.map { name in
+                PlanWarning(
+                    .unusedParameter, "The workflow of \(expansion.template.reference) does not use it",
+                    field: "parameters.\(name)")
+            }
+        }
+        return Validation(plan: plan, warnings: warnings)
+    }
+
+    /// The plan of a request: its own, or that of the template it names.
+    private func plan(of body: JSONValue) async throws -> (plan: Plan, expansion: TemplateExpansion?) {
+        guard let request = try TemplateRequest(body) else { return (try PlanBuilder().build(body), nil) }
+        guard let row = try await templates.template(request.reference) else {
+            throw TemplateRoutes.notFound(request.reference.description, field: "template")
+        }
+        let expansion = try TemplateExpansion(row.template, parameters: request.parameters)
+        do {
+            var plan = try PlanBuilder().build(expansion.body)
+            plan.template = row.template.reference.description
+            return (plan, expansion)
+        } catch {
+            throw expansion.explain(error)
+        }
     }
 
     private func result(of creation: EngineStore.Creation, queueID: QueueID?) throws -> Result {
@@ -72,7 +105,7 @@ package struct StartQueue: Sendable {
     }
 
     /// - Returns: the exchange's clock: what had closed by then is loaded, by every attempt alike.
-    private func checkWithExchange(_ plan: Plan) async throws -> Int64 {
+    private func checkWithExchange(_ plan: Plan, _ expansion: TemplateExpansion?) async throws -> Int64 {
         let symbols = plan.symbols.compactMap { Symbol($0) }
         let answer: SymbolCatalog.Answer
         do {
@@ -82,29 +115,47 @@ package struct StartQueue: Sendable {
                 .unavailable, "The exchange could not be asked for the symbols: \(error)",
                 hint: "Try again; BINANCE_API_URL says which exchange is asked")
         }
+        do {
+            try Self.check(plan, against: answer)
+        } catch {
+            throw expansion?.explain(error) ?? error
+        }
+        return answer.serverTime
+    }
+
+    private static func day(of time: Int64) -> CivilDate {
+        CivilDate(daysSince1970: floorDivide(time, CivilDate.millisecondsPerDay))
+    }
+
+    private static func check(_ plan: Plan, against answer: SymbolCatalog.Answer) throws(RequestError) {
         if let unknown = answer.unknown.first, let index = plan.symbols.firstIndex(of: unknown.rawValue) {
             throw RequestError(
                 .invalidValue, "The exchange does not know \(unknown)",
                 field: plan.symbols.count == 1 ? "symbol" : "symbols[\(index)]", value: unknown.rawValue,
                 hint: "GET /api/v3/exchangeInfo of the exchange lists its symbols")
         }
-        let today = CivilDate(daysSince1970: floorDivide(answer.serverTime, CivilDate.millisecondsPerDay))
+        let today = day(of: answer.serverTime)
         guard let range = DayRange(plan.timeRange), range.last <= today else {
             throw RequestError(
                 .invalidValue, "time_range lies in the future: the exchange's day is \(today) (UTC)",
                 field: "time_range", value: plan.timeRange, hint: "The last day may be \(today) at the latest"
             )
         }
-        return answer.serverTime
     }
 
     private func makeID(for plan: Plan) throws -> QueueID {
         guard let range = DayRange(plan.timeRange), let step = plan.steps.first,
             let id = QueueID(
-                subject: plan.symbols.count == 1 ? plan.symbols[0] : "\(plan.symbols.count)symbols",
+                subject: Self.subject(of: plan),
                 type: step.type, firstDay: range.first, suffix: Self.randomSuffix())
         else { preconditionFailure("a built plan has steps, symbols and a range") }
         return id
+    }
+
+    private static func subject(of plan: Plan) -> String {
+        if plan.symbols.count == 1 { return plan.symbols[0] }
+        let template = plan.template.flatMap { TemplateReference($0) }
+        return template?.name.rawValue ?? "\(plan.symbols.count)symbols"
     }
 
     private static func randomSuffix() -> String {

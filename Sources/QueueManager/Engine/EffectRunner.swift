@@ -62,8 +62,9 @@ struct EffectRunner: Sendable {
         _ id: AttemptID, _ error: String, isRetriable: Bool, _ queue: QueueState
     ) -> [QueueOperation] {
         parts.observe(.launchFailed(queue.queueID, id.id, attempt: id.number, error: error))
+        let isWorthIt = isRetriable && queue.plan.step(id.id.step)?.retry.isFinal(.launchFailed) != true
         return [
-            .input(.failed(attempt: id.number, isRetriable: isRetriable, reason: error), id.id, stop: nil)
+            .input(.failed(attempt: id.number, isRetriable: isWorthIt, reason: error), id.id, stop: nil)
         ]
     }
 
@@ -104,7 +105,7 @@ struct EffectRunner: Sendable {
         for step in queue.plan.steps where step.target.isProducer {
             let topic = dataTopic(of: step, queue)
             try await parts.broker.createTopic(
-                topic, Int32(queue.plan.symbols.count), ["retention.ms": "-1", "cleanup.policy": "delete"])
+                topic, Int32(queue.plan.partitionCount(of: step)), ["retention.ms": "-1", "cleanup.policy": "delete"])
             try await parts.broker.createTopic(
                 DerivedName.deadLetterTopic(dataTopic: topic), 1,
                 ["retention.ms": "2592000000", "cleanup.policy": "delete"])

@@ -12,7 +12,6 @@ package struct EnginePolicy: Sendable {
     package var topicKeep: Duration
     /// Instances launched at one look at a queue.
     package var launchesMax = 64
-    package var backoff = RetryBackoff()
     /// Between looks at a queue whose attempt's job has ended and whose last events are not read yet.
     package var livePoll = Duration.milliseconds(500)
 
@@ -28,16 +27,13 @@ package struct EnginePolicy: Sendable {
     }
 
     /// Milliseconds between heartbeats after which an attempt of a step is lost.
-    func lease(of step: StepID, in plan: Plan) -> Int64 { lease.milliseconds }
+    func lease(of step: StepID, in plan: Plan) -> Int64 {
+        plan.step(step)?.heartbeatTimeoutSeconds.map { $0 * 1_000 } ?? lease.milliseconds
+    }
 
     /// Milliseconds until the first event of an attempt of a step.
-    func startLimit(of step: StepID, in plan: Plan) -> Int64 { startLimit.milliseconds }
-
-    /// Milliseconds to hold the next attempt of a step back; `jitter` is from 0 to 1.
-    func retryDelay(
-        of step: StepID, in plan: Plan, afterFailures failures: Int, _ jitter: Double
-    ) -> Int64 {
-        backoff.milliseconds(afterFailures: failures, jitter: jitter)
+    func startLimit(of step: StepID, in plan: Plan) -> Int64 {
+        plan.step(step)?.startTimeoutSeconds.map { $0 * 1_000 } ?? startLimit.milliseconds
     }
 }
 

@@ -1,4 +1,3 @@
-import MarketData
 import Workflow
 
 /// Makes what is special to an attempt in its worker's environment, from the plan (design "Environment of a
@@ -15,38 +14,51 @@ package struct JobEnvironment: Sendable {
     /// nil when the plan does not have the instance: a defect or a foreign row.
     func environment(of attempt: AttemptState, in state: QueueState) -> [String: String]? {
         let (plan, queue, id) = (state.plan, state.queueID, attempt.id.id)
-        guard let step = plan.step(id.step), let range = DayRange(plan.timeRange),
-            let symbol = Symbol(id.instance),
-            let partition = plan.partition(ofInstance: id.instance)
-        else { return nil }
-        let producer = step.input ?? step.id
-        var environment: [String: String] = [:]
+        guard let step = plan.step(id.step), let instance = plan.instance(id) else {
+            return nil
+        }
+        var environment = work(of: instance, step, plan)
         environment["QUEUE_ID"] = queue.rawValue
         environment["STEP"] = step.id.rawValue
-        environment["INSTANCE"] = id.instance
+        environment["INSTANCE"] = instance.name
         environment["ATTEMPT"] = String(attempt.id.number)
         environment["TARGET"] = step.target.rawValue
-        environment["SYMBOL"] = symbol.rawValue
-        environment["TYPE"] = step.type
-        environment["INTERVAL"] = step.interval.isEmpty ? nil : step.interval
-        environment.merge(step.workerSettings ?? [:]) { _, asked in asked }
-        environment["TIME_RANGE"] = plan.timeRange
         environment["AS_OF"] = String(state.asOf)
         environment["KAFKA_TOPIC"] = DerivedName.dataTopic(
-            queue, producingStep: producer, producingStepCount: plan.producingStepCount)
-        environment["KAFKA_PARTITIONS"] = String(partition)
+            queue, producingStep: step.input ?? step.id, producingStepCount: plan.producingStepCount)
+        environment["KAFKA_PARTITIONS"] = partitions(of: instance, step, plan)
         environment["QUEUE_CONTROL_TOPIC"] = controlTopic
         environment["QUEUE_EVENTS_TOPIC"] = eventsTopic
         environment["CONTROL_PARTITION"] = String(attempt.control.partition)
         environment["CONTROL_OFFSET"] = String(attempt.control.offset)
         environment["TELEMETRY_PRODUCER_ID"] = DerivedName.producerID(
-            target: step.target, queue: queue, instance: id.instance, attempt: attempt.id.number)
+            target: step.target, queue: queue, instance: instance.name, attempt: attempt.id.number)
+        // Its heartbeats follow from it; without one the engine's own lease is passed on.
+        environment["LEASE_SECONDS"] = step.heartbeatTimeoutSeconds.map { String($0) }
         if let traceparent = state.traceparent { environment["TRACEPARENT"] = traceparent }
+        return environment
+    }
+
+    /// What it is to do.
+    private func work(of instance: PlannedInstance, _ step: PlannedStep, _ plan: Plan) -> [String: String] {
+        var environment = step.workerSettings ?? [:]
+        environment["SYMBOL"] = instance.symbol
+        if !step.fanOut.isBySymbol { environment["SYMBOLS"] = instance.symbols.joined(separator: ",") }
+        environment["TYPE"] = instance.type
+        environment["INTERVAL"] = instance.interval.isEmpty ? nil : instance.interval
+        environment["TIME_RANGE"] = instance.timeRange.description
         if step.target.isConsumer {
-            let derived = DerivedName.collection(symbol: symbol, type: step.type, firstDay: range.first)
-            environment["COLLECTION_NAME"] = step.collectionName ?? derived?.rawValue
+            environment["COLLECTION_NAME"] = instance.collectionName(of: step, in: plan)
             environment["DEAD_LETTERS_MAX"] = String(step.deadLettersMax)
         }
         return environment
+    }
+
+    /// Its own partition where it writes, those of its inputs where it reads.
+    private func partitions(of instance: PlannedInstance, _ step: PlannedStep, _ plan: Plan) -> String {
+        guard let input = step.input else { return String(instance.partition) }
+        return instance.inputs.compactMap { name in
+            plan.instance(InstanceID(step: input, instance: name)).map { String($0.partition) }
+        }.joined(separator: ",")
     }
 }

@@ -57,7 +57,8 @@ extension QueueState {
         case .jobEnded(let id, let eventsEnd, let how): jobEnded(id, eventsEnd: eventsEnd, how: how)
         case .jobGone(let id): jobGone(id)
         case .extendLease(let id): extendLease(id, context)
-        case .input(let input, let id, let stop): apply(input, to: id, actor: "engine", stop: stop, context)
+        case .input(let input, let id, let stop):
+            apply(input, to: id, actor: Self.engine, stop: stop, context)
         case .suspend(let id): suspend(id, context)
         case .end(let status, let reason): setStatus(status, reason: reason, context)
         case .cleaned: setCleaned()
@@ -76,6 +77,8 @@ extension QueueState {
                 number: eventNumber, kind: kind, actor: actor, id: id, attempt: attempt, detail: detail))
     }
 
+    static let engine = "engine"
+
     // MARK: The queue
 
     private mutating func setStatus(
@@ -89,7 +92,7 @@ extension QueueState {
             finishedAt = context.now
             changes.dropsCommands = true
         }
-        note("queue_\(next.rawValue)", actor: "engine", detail: why.map { ["reason": .string($0)] } ?? [:])
+        note("queue_\(next.rawValue)", actor: Self.engine, detail: why.map { ["reason": .string($0)] } ?? [:])
         return true
     }
 
@@ -134,7 +137,7 @@ extension QueueState {
             leaseBlind: context.blindMilliseconds)
         changes.instances.insert(id)
         changes.attempts.insert(attempt)
-        note("attempt_created", actor: "engine", id: id, attempt: attempt.number)
+        note("attempt_created", actor: Self.engine, id: id, attempt: attempt.number)
         return true
     }
 
@@ -142,7 +145,7 @@ extension QueueState {
         change(id) { $0.handle = handle }
         guard attempts[id] != nil else { return false }
         note(
-            "attempt_launched", actor: "engine", id: id.id, attempt: id.number,
+            "attempt_launched", actor: Self.engine, id: id.id, attempt: id.number,
             detail: handle.fields.mapValues { .string($0) })
         return true
     }
@@ -199,11 +202,12 @@ extension QueueState {
     ) -> Bool {
         guard var instance = instances[id] else { return false }
         let hadLiveAttempt = instance.machine.state.hasLiveAttempt
-        let answer = instance.machine.apply(input)
+        let answer = instance.machine.apply(judged(input, of: id.step, actor))
         guard answer != .ignore else { return false }
         var hold: Int64?
         if case .retry(let failures) = answer {
-            hold = context.policy.retryDelay(of: id.step, in: plan, afterFailures: failures, context.jitter)
+            let delay = plan.step(id.step)?.retry.delay(afterFailures: failures, jitter: context.jitter)
+            hold = delay?.milliseconds ?? 0
             instance.notBefore = context.now + (hold ?? 0)
         }
         if instance.machine.state.isFinal { instance.finishedAt = context.now }
@@ -220,6 +224,20 @@ extension QueueState {
             changes.needsLook = true
         }
         return true
+    }
+
+    /// Some causes that else are worth another attempt end the instance where its step says so.
+    private func judged(
+        _ input: InstanceMachine.Input, of step: StepID, _ actor: String
+    ) -> InstanceMachine.Input {
+        guard let retry = plan.step(step)?.retry else { return input }
+        switch input {
+        case .lost(let attempt, true, let reason) where retry.isFinal(.lost):
+            return .failed(attempt: attempt, isRetriable: false, reason: reason)
+        case .failed(let attempt, true, let reason) where actor != Self.engine && retry.isFinal(.retriable):
+            return .failed(attempt: attempt, isRetriable: false, reason: reason)
+        default: return input
+        }
     }
 
     private mutating func endAttempt(

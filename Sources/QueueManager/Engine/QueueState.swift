@@ -160,7 +160,8 @@ package struct QueueState: Sendable {
                 id,
                 QueueSnapshot.Instance(
                     machine: instance.machine, counts: instance.counts, notBefore: instance.notBefore,
-                    isStopRequested: currentAttempt(of: id)?.stopRequestedAt != nil, elapsed: elapsed)
+                    isStopRequested: currentAttempt(of: id)?.stopRequestedAt != nil, elapsed: elapsed,
+                    extra: instance.extra ?? [:])
             )
         }
         return QueueSnapshot(

@@ -48,6 +48,11 @@ package enum JSONValue: Sendable, Hashable, Codable {
         if case .integer(let value) = self { value } else { nil }
     }
 
+    /// The members of an object.
+    package var members: [String: JSONValue]? {
+        if case .object(let members) = self { members } else { nil }
+    }
+
     /// A short form for error messages, at most 80 characters.
     package var excerpt: String {
         let text =

@@ -86,7 +86,7 @@ package struct StepID: Sendable, Hashable, Comparable, Codable, CustomStringConv
 /// One instance of a step, e.g. `candles[BTCUSDT]`.
 package struct InstanceID: Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
     package var step: StepID
-    /// The symbol the step is fanned out over.
+    /// What of the step's fan-out it is: a symbol, an interval, a shard of time (``Plan/instances(of:)``).
     package var instance: String
 
     package init(step: StepID, instance: String) {
@@ -105,6 +105,11 @@ package enum DerivedName {
     /// `<queue_id>-data` when one step of the plan produces, else `<queue_id>-<step>-data`.
     package static func dataTopic(_ queue: QueueID, producingStep: StepID, producingStepCount: Int) -> String
     {
+        dataTopic(queue.rawValue, producingStep: producingStep, producingStepCount: producingStepCount)
+    }
+
+    /// The same for a queue that has no id yet, with what stands for it.
+    package static func dataTopic(_ queue: String, producingStep: StepID, producingStepCount: Int) -> String {
         producingStepCount == 1 ? "\(queue)-data" : "\(queue)-\(producingStep)-data"
     }
 

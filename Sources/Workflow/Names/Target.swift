@@ -17,4 +17,8 @@ package enum Target: String, Sendable, Hashable, Codable, CaseIterable {
     package var isProducer: Bool { self == .loaderAPICandles }
     /// Whether it reads records from the data topic of another step.
     package var isConsumer: Bool { self == .arangoConnector }
+    /// Whether one instance can work on several symbols.
+    package var takesSeveralSymbols: Bool { self == .dummyService }
+    /// Partitions of its input that one instance can read.
+    package var partitionsReadMax: Int { isConsumer ? 1 : 0 }
 }

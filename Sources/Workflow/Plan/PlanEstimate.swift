@@ -16,33 +16,43 @@ package struct ExchangeCost: Sendable, Hashable {
     }
 }
 
-/// What a plan will ask for, told before anything is created.
+/// What a plan, or a step of it, will ask for, told before anything is created.
 ///
 /// A range that is not over yet holds fewer candles, so all of this is at most.
 package struct PlanEstimate: Sendable, Hashable {
     /// Records of all producing instances.
-    package var records: Int64
-    package var exchangeRequests: Int64
-    package var exchangeWeight: Int64
-    /// The least time the exchange's weight limit allows, when nobody else uses it.
-    package var exchangeSeconds: Int64
+    package private(set) var records: Int64 = 0
+    package private(set) var exchangeRequests: Int64 = 0
+    private let cost: ExchangeCost
 
     package init(_ plan: Plan, _ cost: ExchangeCost) {
-        var records: Int64 = 0
-        var requests: Int64 = 0
-        let range = DayRange(plan.timeRange)
-        for step in plan.steps where step.target.isProducer {
-            guard let range, let interval = KlineInterval(rawValue: step.interval) else { continue }
-            let count = interval.candleCount(from: range.startMilliseconds, to: range.endMilliseconds)
-            let rows = Int64(max(cost.pageRows, 1))
-            records += count * Int64(plan.symbols.count)
-            // At least one answer tells that there is nothing.
-            requests += max(1, (count + rows - 1) / rows) * Int64(plan.symbols.count)
-        }
-        self.records = records
-        exchangeRequests = requests
-        exchangeWeight = requests * Int64(cost.pageWeight)
+        self.cost = cost
+        for step in plan.steps { add(step, of: plan) }
+    }
+
+    package init(_ step: PlannedStep, of plan: Plan, _ cost: ExchangeCost) {
+        self.cost = cost
+        add(step, of: plan)
+    }
+
+    package var exchangeWeight: Int64 { exchangeRequests * Int64(cost.pageWeight) }
+
+    /// The least time the exchange's weight limit allows, when nobody else uses it.
+    package var exchangeSeconds: Int64 {
         // The first minute's weight is there at once.
-        exchangeSeconds = max(0, exchangeWeight - 1) / Int64(max(cost.weightPerMinute, 1)) * 60
+        max(0, exchangeWeight - 1) / Int64(max(cost.weightPerMinute, 1)) * 60
+    }
+
+    private mutating func add(_ step: PlannedStep, of plan: Plan) {
+        guard step.target.isProducer else { return }
+        let rows = Int64(max(cost.pageRows, 1))
+        for instance in plan.instances(of: step) {
+            guard let interval = KlineInterval(rawValue: instance.interval) else { continue }
+            let range = instance.timeRange
+            let count = interval.candleCount(from: range.startMilliseconds, to: range.endMilliseconds)
+            records += count
+            // At least one answer tells that there is nothing.
+            exchangeRequests += max(1, (count + rows - 1) / rows)
+        }
     }
 }

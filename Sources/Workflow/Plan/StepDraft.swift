@@ -1,27 +1,30 @@
-/// One step as the request says it, before edges and types are resolved.
+/// One step as the request says it, before edges, types and fan-out are resolved.
 struct StepDraft {
-    static let parameterNames = [
+    private static let names = [
+        "id", "target", "type", "input", "after", "when", "fan_out", "retry", "timeout_seconds",
+        "start_timeout_seconds", "heartbeat_timeout_seconds", "locks", "semaphores", "params",
+    ]
+    private static let parameterNames = [
         "interval", "collection_name", "attempts_max", "dead_letters_max", "timeout_seconds",
     ]
-
-    static let dummyParameterNames = DummyParameters.names + ["attempts_max", "timeout_seconds"]
+    private static let dummyParameterNames = DummyParameters.names + ["attempts_max", "timeout_seconds"]
 
     let reader: ObjectReader
     let id: StepID
     let target: Target
     let type: String?
     let input: StepID?
-    let after: [StepID]
+    let fanOut: FanOut?
     let interval: String?
-    let collectionName: String?
-    let attemptsMax: Int?
-    let deadLettersMax: Int?
-    let timeoutSeconds: Int?
-    let workerSettings: [String: String]?
+    private let after: [StepID]
+    private let when: [Condition]
+    private let limits: StepLimits
+    private let collectionName: String?
+    private let deadLettersMax: Int?
+    private let workerSettings: [String: String]?
 
     init(_ value: JSONValue, path: String) throws(RequestError) {
-        let reader = try ObjectReader(
-            value, path: path, known: ["id", "target", "type", "input", "after", "params"])
+        let reader = try ObjectReader(value, path: path, known: Self.names)
         self.reader = reader
         let idHint = "1 to \(StepID.charactersMax) of a-z, 0-9, _ and -, e.g. candles"
         id = try Self.stepID(try reader.requiredString("id", hint: idHint), "id", reader)
@@ -43,26 +46,45 @@ struct StepDraft {
             after.append(try Self.stepID(text, "after[\(index)]", reader))
         }
         self.after = after
+        when = try Condition.readAll(reader)
+        fanOut = try FanOut.read(reader)
 
         let parameters = try ObjectReader(
             reader.value("params") ?? .object([:]), path: reader.place("params"),
             known: target == .dummyService ? Self.dummyParameterNames : Self.parameterNames)
+        limits = try StepLimits(reader, parameters)
         workerSettings = target == .dummyService ? try DummyParameters.settings(parameters) : nil
         interval = try parameters.string("interval")
-        attemptsMax = try parameters.integer("attempts_max", in: 1...100)
         deadLettersMax = try parameters.integer("dead_letters_max", in: 0...1_000_000_000)
-        timeoutSeconds = try parameters.integer("timeout_seconds", in: PlanBuilder.timeoutSeconds)
-        collectionName = try parameters.string("collection_name")
-        if let collectionName, CollectionName(collectionName) == nil {
+        collectionName = try Self.collectionName(parameters, target)
+    }
+
+    /// Everything that needs no other step to be understood.
+    func apply(to step: inout PlannedStep) {
+        step.input = input
+        step.after = after
+        step.when = when
+        step.collectionName = collectionName
+        step.deadLettersMax = deadLettersMax ?? PlannedStep.deadLettersDefault
+        step.workerSettings = workerSettings
+        limits.apply(to: &step)
+    }
+
+    private static func collectionName(
+        _ parameters: ObjectReader, _ target: Target
+    ) throws(RequestError) -> String? {
+        guard let name = try parameters.string("collection_name") else { return nil }
+        guard CollectionName(name) != nil else {
             throw parameters.invalid(
-                "collection_name", collectionName, "It is no collection name",
+                "collection_name", name, "It is no collection name",
                 hint: "1 to \(CollectionName.bytesMax) of A-Z, a-z, 0-9, _ and -, beginning with a letter")
         }
-        if collectionName != nil, !target.isConsumer {
+        guard target.isConsumer else {
             throw parameters.invalid(
                 "collection_name", target.rawValue, "\(target.rawValue) stores nothing",
                 hint: "Give it to the step that stores")
         }
+        return name
     }
 
     private static func stepID(
@@ -74,5 +96,68 @@ struct StepDraft {
                 hint: "1 to \(StepID.charactersMax) of a-z, 0-9, _ and -, e.g. candles")
         }
         return id
+    }
+}
+
+/// How long and how often a step is tried, and what it must hold meanwhile.
+private struct StepLimits {
+    private let retry: RetryPolicy
+    private let timeoutSeconds: Int?
+    private let startTimeoutSeconds: Int?
+    private let heartbeatTimeoutSeconds: Int?
+    private let locks: [ResourceName]
+    private let semaphores: [ResourceName]
+
+    /// - Parameter parameters: hold the short forms `attempts_max` and `timeout_seconds`.
+    init(_ step: ObjectReader, _ parameters: ObjectReader) throws(RequestError) {
+        let attemptsMax = try parameters.integer("attempts_max", in: RetryPolicy.attemptsRange)
+        let retry = try RetryPolicy.read(step)
+        if let attemptsMax, retry != nil {
+            throw parameters.invalid(
+                "attempts_max", .integer(Int64(attemptsMax)), hint: "Give attempts_max in retry only")
+        }
+        self.retry = retry ?? RetryPolicy(attemptsMax: attemptsMax ?? PlannedStep.attemptsDefault)
+        let shortTimeout = try parameters.integer("timeout_seconds", in: PlanBuilder.timeoutSeconds)
+        let timeout = try step.integer("timeout_seconds", in: PlanBuilder.timeoutSeconds)
+        if let shortTimeout, timeout != nil {
+            throw parameters.invalid(
+                "timeout_seconds", .integer(Int64(shortTimeout)), hint: "Give timeout_seconds once")
+        }
+        timeoutSeconds = timeout ?? shortTimeout
+        startTimeoutSeconds = try step.integer("start_timeout_seconds", in: PlannedStep.startTimeoutRange)
+        heartbeatTimeoutSeconds = try step.integer(
+            "heartbeat_timeout_seconds", in: PlannedStep.heartbeatTimeoutRange)
+        locks = try Self.resources("locks", step)
+        semaphores = try Self.resources("semaphores", step)
+        if let both = locks.first(where: { semaphores.contains($0) }) {
+            throw step.invalid(
+                "semaphores", both.rawValue, "\(both) is among the locks already",
+                hint: "A name is a lock or a semaphore")
+        }
+    }
+
+    func apply(to step: inout PlannedStep) {
+        step.retry = retry
+        step.timeoutSeconds = timeoutSeconds.map(Int64.init)
+        step.startTimeoutSeconds = startTimeoutSeconds.map(Int64.init)
+        step.heartbeatTimeoutSeconds = heartbeatTimeoutSeconds.map(Int64.init)
+        step.locks = locks
+        step.semaphores = semaphores
+    }
+
+    private static func resources(
+        _ name: String, _ step: ObjectReader
+    ) throws(RequestError) -> [ResourceName] {
+        var resources: [ResourceName] = []
+        for (index, text) in (try step.strings(name, countMax: PlannedStep.resourcesMax) ?? []).enumerated() {
+            guard let resource = ResourceName(text), !resources.contains(resource) else {
+                throw step.invalid(
+                    "\(name)[\(index)]", text,
+                    "\(step.place("\(name)[\(index)]")) is no name, or there twice",
+                    hint: ResourceName.rules)
+            }
+            resources.append(resource)
+        }
+        return resources
     }
 }

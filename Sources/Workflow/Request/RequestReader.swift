@@ -74,6 +74,14 @@ package struct ObjectReader {
         return number
     }
 
+    package func number(_ name: String, in range: ClosedRange<Double>) throws(RequestError) -> Double? {
+        guard let value = value(name) else { return nil }
+        guard let number = value.double, range.contains(number) else {
+            throw invalid(name, value, hint: "Give a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
     package func boolean(_ name: String) throws(RequestError) -> Bool? {
         guard let value = value(name) else { return nil }
         guard case .bool(let flag) = value else {

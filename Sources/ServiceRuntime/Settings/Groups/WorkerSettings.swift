@@ -14,7 +14,12 @@ package enum WorkerSettings {
     package static let target = Setting.text(
         "TARGET", example: "loader-api-candles", doc: "The target of the step; not set: the worker's kind."
     ).optional()
-    package static let symbol = Setting.text("SYMBOL", example: "BTCUSDT", doc: "The trading pair.")
+    package static let symbol = Setting.text(
+        "SYMBOL", example: "BTCUSDT", doc: "The trading pair; `all` for an instance that has several.")
+    package static let symbols = Setting<[String]>.list(
+        "SYMBOLS", example: "BTCUSDT,ETHUSDT",
+        doc: "The trading pairs of an instance that is not fanned out by symbol."
+    ).optional()
     package static let type = Setting.text(
         "TYPE", example: "api_candles_1m", doc: "The type of the data, as the request named it.")
     package static let interval = Setting.text(
@@ -82,7 +87,8 @@ package enum WorkerSettings {
     package static let identity = SettingsGroup(
         "Worker identity",
         [
-            queueID, step, instance, attempt, target, symbol, type, telemetryProducerID, workerID, lease,
+            queueID, step, instance, attempt, target, symbol, symbols, type, telemetryProducerID, workerID,
+            lease,
             traceparent,
         ])
     /// Where its commands come from.

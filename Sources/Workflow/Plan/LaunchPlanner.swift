@@ -1,0 +1,97 @@
+/// Goes through the units of a running queue and decides which to launch, skip or cancel, within the limit of
+/// instances that may run at the same time.
+///
+/// A unit with a live attempt holds a place for each of its instances that is not over, also for one that
+/// waits for its next attempt: what it needs to go on is never given away. A unit is begun as a whole or not
+/// at all.
+struct LaunchPlanner {
+    private(set) var decisions: [QueuePlanner.Decision] = []
+    private let queue: QueueSnapshot
+    private let steps: [StepID: PlannedStep]
+    private let gates: InstanceGates
+    /// The names an instance reads, where it reads any.
+    private let inputs: [InstanceID: [String]]
+    private var placesLeft: Int
+
+    init(_ queue: QueueSnapshot, _ layout: PlanLayout) {
+        self.queue = queue
+        steps = Dictionary(queue.plan.steps.map { ($0.id, $0) }) { first, _ in first }
+        gates = InstanceGates(queue, layout)
+        inputs = Dictionary(
+            layout.instances.values.joined().filter { !$0.inputs.isEmpty }.map { ($0.id, $0.inputs) },
+            uniquingKeysWith: { first, _ in first })
+        placesLeft = .max
+        if let parallelMax = queue.plan.parallelMax {
+            placesLeft = parallelMax - layout.units.reduce(0) { $0 + places(of: $1) }
+        }
+    }
+
+    /// The places a unit holds.
+    private func places(of unit: PlanLayout.Unit) -> Int {
+        let states = unit.members.compactMap { queue.instances[$0]?.machine.state }
+        return states.contains(where: \.hasLiveAttempt) ? states.count { !$0.isFinal } : 0
+    }
+
+    mutating func consider(_ unit: PlanLayout.Unit) {
+        let open = unit.members.filter { queue.instances[$0].map { !$0.machine.state.isFinal } ?? false }
+        guard !open.isEmpty else { return }
+        let settled = open.compactMap { settle($0) }
+        guard settled.isEmpty else {
+            // The rest of the unit is looked at again without them.
+            decisions += settled
+            return
+        }
+        let waiting = open.filter { queue.instances[$0]?.machine.state == .waiting }
+        // What should be skipped was settled above, unless it was begun before: then it goes on.
+        guard !waiting.isEmpty, waiting.allSatisfy({ gate(of: $0) != .blocked }) else { return }
+        if waiting.count < open.count {
+            // Its places are kept.
+            for id in waiting where isDue([id]) { decisions.append(.launch(id)) }
+        } else if isDue(waiting) {
+            if open.count <= placesLeft {
+                placesLeft -= open.count
+                decisions += waiting.map { .launch($0) }
+            } else {
+                // Smaller units that come later must not keep it out for ever.
+                placesLeft = 0
+            }
+        }
+    }
+
+    /// Whether all of these may have their next attempt now; if not, asks to look again when they may.
+    private mutating func isDue(_ ids: [InstanceID]) -> Bool {
+        let start = ids.map(notBefore).max() ?? 0
+        if start <= queue.now { return true }
+        decisions.append(.lookAgain(at: start))
+        return false
+    }
+
+    private func notBefore(_ id: InstanceID) -> Int64 { queue.instances[id]?.notBefore ?? 0 }
+
+    private func gate(of id: InstanceID) -> InstanceGates.Gate {
+        steps[id.step].map { gates.gate(of: id, $0) } ?? .open
+    }
+
+    /// Ends what can never succeed, or need not run.
+    private func settle(_ id: InstanceID) -> QueuePlanner.Decision? {
+        guard let machine = queue.instances[id]?.machine else { return nil }
+        if machine.isWanted, let source = lostSource(of: id) {
+            let isNeedless = source.isSuccess
+            guard machine.attempt == 0 else { return .cancel(id, reason: SkipReason.upstreamFailed) }
+            return .skip(
+                id, reason: isNeedless ? SkipReason.conditionNotMet : SkipReason.upstreamFailed)
+        }
+        guard machine.state == .waiting, machine.attempt == 0, case .skip(let reason) = gate(of: id) else {
+            return nil
+        }
+        return .skip(id, reason: reason)
+    }
+
+    /// A producer that ended without an end marker: it would leave its reader waiting for ever.
+    private func lostSource(of id: InstanceID) -> QueueSnapshot.Instance? {
+        guard let input = steps[id.step]?.input else { return nil }
+        let sources = (inputs[id] ?? []).compactMap { queue.instances[InstanceID(step: input, instance: $0)] }
+        let lost = sources.filter { $0.machine.state.isFinal && $0.machine.state != .finished }
+        return lost.first { !$0.isSuccess } ?? lost.first
+    }
+}

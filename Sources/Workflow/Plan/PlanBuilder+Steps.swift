@@ -1,0 +1,149 @@
+import MarketData
+
+extension PlanBuilder {
+    /// `{symbols, type, time_range}`: load and store, or one dummy.
+    func shortForm(_ reader: ObjectReader) throws(RequestError) -> [PlannedStep] {
+        let type = try reader.requiredString("type", hint: "For example api_candles_5m, or give steps")
+        if type == DummyParameters.type {
+            guard let dummy = StepID("dummy") else { preconditionFailure("it is a legal step id") }
+            return [PlannedStep(id: dummy, target: .dummyService, type: type, interval: nil)]
+        }
+        let interval = try interval(ofType: type, parameter: nil, reader)
+        guard let load = StepID("load"), let store = StepID("store") else {
+            preconditionFailure("both are legal step ids")
+        }
+        return [
+            PlannedStep(id: load, target: .loaderAPICandles, type: type, interval: interval),
+            PlannedStep(id: store, target: .arangoConnector, type: type, interval: interval, input: load),
+        ]
+    }
+
+    func readSteps(_ value: JSONValue) throws(RequestError) -> [PlannedStep] {
+        guard case .array(let values) = value, (1...Self.stepsMax).contains(values.count) else {
+            throw RequestError(
+                .invalidValue, "steps must be a list of 1 to \(Self.stepsMax) steps", field: "steps",
+                value: value.excerpt)
+        }
+        var drafts: [StepDraft] = []
+        for (index, value) in values.enumerated() {
+            let draft = try StepDraft(value, path: "steps[\(index)]")
+            guard !drafts.contains(where: { $0.id == draft.id }) else {
+                throw RequestError(
+                    .invalidValue, "Two steps have the id \(draft.id)", field: "steps[\(index)].id",
+                    value: draft.id.rawValue, hint: "Give each step an id of its own")
+            }
+            drafts.append(draft)
+        }
+        var steps: [PlannedStep] = []
+        for draft in drafts { steps.append(try resolve(draft, among: drafts)) }
+        return steps
+    }
+
+    /// A consumer takes type and fan-out from the step it reads, unless it names them.
+    private func resolve(_ draft: StepDraft, among drafts: [StepDraft]) throws(RequestError) -> PlannedStep {
+        let source = try source(of: draft, among: drafts)
+        var type = draft.type
+        if let type, let sourceType = source?.type, type != sourceType {
+            throw draft.reader.invalid(
+                "type", type, "Its input \(draft.input?.rawValue ?? "") has the type \(sourceType)",
+                hint: "Leave type out or write \(sourceType)")
+        }
+        type = type ?? source?.type
+        let fanOut = draft.fanOut ?? source?.fanOut ?? .symbol
+        var step: PlannedStep
+        if draft.target == .dummyService {
+            let type = type ?? DummyParameters.type
+            guard type == DummyParameters.type else {
+                throw draft.reader.invalid(
+                    "type", type, "dummy-service has no type \(type.prefix(40))",
+                    hint: "Leave type out or write \(DummyParameters.type)")
+            }
+            step = PlannedStep(id: draft.id, target: draft.target, type: type, interval: nil)
+        } else {
+            guard let type else {
+                throw RequestError(
+                    .missingField, "\(draft.reader.place("type")) is missing",
+                    field: draft.reader.place("type"), hint: "For example api_candles_5m")
+            }
+            let interval =
+                fanOut.intervals.isEmpty
+                ? try interval(ofType: type, parameter: draft.interval ?? source?.interval, draft.reader)
+                : try noInterval(ofType: type, draft)
+            step = PlannedStep(id: draft.id, target: draft.target, type: type, interval: interval)
+        }
+        step.fanOut = fanOut
+        draft.apply(to: &step)
+        return step
+    }
+
+    private func source(
+        of draft: StepDraft, among drafts: [StepDraft]
+    ) throws(RequestError) -> StepDraft? {
+        guard let input = draft.input else { return nil }
+        guard let found = drafts.first(where: { $0.id == input }) else {
+            throw draft.reader.invalid(
+                "input", input.rawValue, "There is no step \(input)",
+                hint: "Steps: \(drafts.map(\.id.rawValue).joined(separator: ", "))")
+        }
+        guard found.target.isProducer else {
+            throw draft.reader.invalid(
+                "input", input.rawValue, "Step \(input) (\(found.target.rawValue)) produces no records",
+                hint: "Name a loader step; to wait for a step use after")
+        }
+        return found
+    }
+
+    /// Fanned out by interval, the instances have it, not the step.
+    private func noInterval(ofType type: String, _ draft: StepDraft) throws(RequestError) -> KlineInterval? {
+        guard type == "api_candles" else {
+            throw draft.reader.invalid(
+                "type", type, "A step that is fanned out by interval has none in its type",
+                hint: "Write api_candles, or leave interval out of fan_out")
+        }
+        if let interval = draft.interval {
+            throw draft.reader.invalid(
+                "params.interval", interval, "fan_out gives each instance an interval already",
+                hint: "Leave params.interval out")
+        }
+        return nil
+    }
+
+    /// `api_candles_5m`, or `api_candles` with `params.interval`; both given must agree.
+    private func interval(
+        ofType type: String, parameter: String?, _ reader: ObjectReader
+    ) throws(RequestError) -> KlineInterval {
+        let intervals = KlineInterval.allCases.map(\.keyText).joined(separator: ", ")
+        let fromParameter = parameter.flatMap { KlineInterval(rawValue: $0) ?? KlineInterval(keyText: $0) }
+        if let parameter, fromParameter == nil {
+            throw reader.invalid(
+                "params.interval", parameter, "There is no interval \(parameter.prefix(20))",
+                hint: "One of \(intervals)")
+        }
+        let parts = type.split(separator: "_", omittingEmptySubsequences: false)
+        guard parts.count >= 2, parts[0] == "api", parts[1] == "candles", parts.count <= 3 else {
+            throw reader.invalid(
+                "type", type, "There is no type \(type.prefix(40))",
+                hint: "api_candles_<interval>, e.g. api_candles_5m; intervals: \(intervals)")
+        }
+        guard parts.count == 3 else {
+            guard let fromParameter else {
+                throw RequestError(
+                    .missingField, "The type \(type) needs an interval", field: reader.place("type"),
+                    value: type,
+                    hint: "Write api_candles_5m, or give params.interval")
+            }
+            return fromParameter
+        }
+        guard let fromType = KlineInterval(keyText: String(parts[2])) else {
+            throw reader.invalid(
+                "type", type, "There is no interval \(parts[2].prefix(20))",
+                hint: parts[2] == "1M" ? "A month is written 1mo" : "One of \(intervals)")
+        }
+        if let fromParameter, fromParameter != fromType {
+            throw reader.invalid(
+                "params.interval", fromParameter.keyText, "It disagrees with the type \(type)",
+                hint: "Leave params.interval out or write \(fromType.keyText)")
+        }
+        return fromType
+    }
+}

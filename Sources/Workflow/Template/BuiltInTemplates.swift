@@ -1,0 +1,57 @@
+/// The templates that come with the program. They are listed like others and cannot be replaced.
+package enum BuiltInTemplates {
+    package static let all: [Template] = [dummy, historicalCandles].map(read)
+
+    package static func template(_ name: TemplateName) -> Template? { all.first { $0.name == name } }
+
+    private static func read(_ text: String) -> Template {
+        do {
+            return try Template(try MessageCodec.decode(JSONValue.self, fromText: text), version: 1)
+        } catch {
+            preconditionFailure("a template of our own is not right: \(error)")
+        }
+    }
+
+    private static let historicalCandles = #"""
+        {"name": "historical_candles",
+         "description": "Loads the candles of some symbols for a range of days and stores them.",
+         "parameters": {
+           "symbols": {"type": "symbols", "description": "What to load."},
+           "interval": {"type": "interval", "default": "1m", "description": "The length of a candle."},
+           "time_range": {"type": "time_range", "description": "First and last day, UTC, both included."},
+           "collection": {"type": "string", "required": false,
+             "description": "One collection for all; else one a symbol: <symbol>_<type>_<first day>."}},
+         "workflow": {
+           "symbols": "${symbols}", "time_range": "${time_range}",
+           "steps": [
+             {"id": "load", "target": "loader-api-candles", "type": "api_candles_${interval}"},
+             {"id": "store", "target": "arango-connector", "input": "load",
+              "params": {"collection_name": "${collection}"}}]}}
+        """#
+
+    private static let dummy = #"""
+        {"name": "dummy",
+         "description": "Workers that only pretend to work: to try out the engine, stops and failures.",
+         "parameters": {
+           "symbols": {"type": "symbols", "default": ["BTCUSDT"], "description": "One instance each."},
+           "time_range": {"type": "time_range", "default": "2024-08-01:2024-08-01",
+             "description": "Not used by the workers."},
+           "seconds": {"type": "integer", "default": 1, "min": 0, "max": 31622400,
+             "description": "How long each works."},
+           "records_per_second": {"type": "integer", "default": 0, "min": 0, "max": 1000000000,
+             "description": "Records it says it wrote."},
+           "fail_after": {"type": "integer", "required": false, "min": 0, "max": 31622400,
+             "description": "Seconds to an error."},
+           "exit_after": {"type": "integer", "required": false, "min": 0, "max": 31622400,
+             "description": "Seconds to a crash."},
+           "attempts_max": {"type": "integer", "default": 10, "min": 1, "max": 100,
+             "description": "Attempts that may fail."}},
+         "workflow": {
+           "symbols": "${symbols}", "time_range": "${time_range}",
+           "steps": [
+             {"id": "dummy", "target": "dummy-service",
+              "params": {"seconds": "${seconds}", "records_per_second": "${records_per_second}",
+                         "fail_after": "${fail_after}", "exit_after": "${exit_after}",
+                         "attempts_max": "${attempts_max}"}}]}}
+        """#
+}
