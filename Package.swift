@@ -99,7 +99,8 @@ let package = Package(
                 "HTTPBridge", logging, metrics,
             ]),
         module(
-            "DummyService", path: "Sources/Workers/DummyService", ["WorkerKit", "Workflow", "ServiceRuntime"]),
+            "DummyService", path: "Sources/Workers/DummyService",
+            ["WorkerKit", "Workflow", "ServiceRuntime", metrics]),
         module(
             "ArangoConnector", path: "Sources/Workers/ArangoConnector",
             [
@@ -118,7 +119,7 @@ let package = Package(
         module(
             "DocumentStores",
             ["Workflow", "MarketData", "ServiceRuntime", "PostgresBridge", "HTTPBridge", crypto]),
-        module("JobLaunchers", ["Workflow", "ServiceRuntime"]),
+        module("JobLaunchers", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
         module("BinanceFeed", ["MarketData", "HTTPBridge"]),
 
         // Bridges: each wraps one C library; no C type leaves its bridge.

@@ -17,22 +17,25 @@ package final class LocalProcessLauncher: JobLauncher {
         package var environment: [String: String]
         /// Between SIGTERM and SIGKILL.
         package var killGrace: Duration
+        /// Of each worker and what it starts.
+        package var limits: ProcessLimits
 
         package init(
             workerPath: String, logDirectory: String, host: String, environment: [String: String] = [:],
-            killGrace: Duration = .seconds(5)
+            killGrace: Duration = .seconds(5), limits: ProcessLimits = ProcessLimits()
         ) {
             self.workerPath = workerPath
             self.logDirectory = logDirectory
             self.host = host
             self.environment = environment
             self.killGrace = killGrace
+            self.limits = limits
         }
     }
 
     package let name = "process"
-    package let isLaunchRepeatable = true
-    package let pollInterval: Duration? = .milliseconds(500)
+    package func isLaunchRepeatable(for target: Target) -> Bool { true }
+    package func pollInterval(for target: Target) -> Duration? { .milliseconds(500) }
     package let ends: AsyncStream<QueueID>
     private let endsContinuation: AsyncStream<QueueID>.Continuation
     private let configuration: Configuration
@@ -51,7 +54,7 @@ package final class LocalProcessLauncher: JobLauncher {
         let command = ChildProcess.Command(
             configuration.workerPath, [job.target.rawValue],
             environment: configuration.environment.merging(job.environment) { _, own in own }
-                .merging(marks) { _, mark in mark }, logFile: log)
+                .merging(marks) { _, mark in mark }, logFile: log, limits: configuration.limits)
         let child: ChildProcess
         do {
             child = try await ChildProcess.start(command)

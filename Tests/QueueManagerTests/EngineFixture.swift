@@ -126,8 +126,8 @@ final class Mutable<Value: Sendable>: Sendable {
 /// Starts nothing; tells what it was asked and answers as the test says.
 final class RecordingLauncher: JobLauncher {
     let name = "recording"
-    let isLaunchRepeatable = true
-    let pollInterval: Duration? = .milliseconds(500)
+    func isLaunchRepeatable(for target: Target) -> Bool { true }
+    func pollInterval(for target: Target) -> Duration? { .milliseconds(500) }
     let ends = AsyncStream<QueueID> { $0.finish() }
     private let state = Mutex((launched: [String](), ended: Set<String>(), killed: [String]()))
 

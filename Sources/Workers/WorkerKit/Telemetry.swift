@@ -78,6 +78,32 @@ final class Telemetry: Sendable {
         try await send(until: .now + limit) { $0.event(.started, seq: $1, message: "Started") }
     }
 
+    /// Sends `started` on its way; what is sent later arrives later.
+    func handOverStarted() async throws(KafkaError) -> (QueueEvent, EventSender.Handed) {
+        let event = sender.identity.event(.started, seq: nextSeq(), message: "Started")
+        return (event, try await sender.handOver(event))
+    }
+
+    /// Returns when the broker has stored the `started` that was handed over, or another one.
+    ///
+    /// - Throws: the last error, when it could not be delivered within `limit`.
+    func confirmStarted(_ event: QueueEvent, _ handed: EventSender.Handed, limit: Duration) async throws {
+        do throws(KafkaError) {
+            observe(.eventDelivered(event, took: try await sender.stored(handed)))
+        } catch {
+            observe(.eventFailed(event.status, error))
+            if error.isFatal { throw error }
+            try await sendStarted(limit: limit)
+        }
+    }
+
+    private func nextSeq() -> Int64 {
+        mailbox.withLock { mailbox in
+            mailbox.seq += 1
+            return mailbox.seq
+        }
+    }
+
     /// Sends heartbeats, progress and pongs until the task is cancelled.
     func run() async {
         var lastSent = ContinuousClock.now
@@ -149,11 +175,7 @@ final class Telemetry: Sendable {
         _ make: @Sendable (WorkerIdentity, _ seq: Int64) -> QueueEvent
     ) async throws {
         while true {
-            let seq = mailbox.withLock { mailbox in
-                mailbox.seq += 1
-                return mailbox.seq
-            }
-            let event = make(sender.identity, seq)
+            let event = make(sender.identity, nextSeq())
             do throws(KafkaError) {
                 let took = try await sender.send(event)
                 health.setReady("kafka")

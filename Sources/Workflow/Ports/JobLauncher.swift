@@ -5,10 +5,10 @@ package protocol JobLauncher: Sendable {
 
     /// Whether a launch whose outcome is not known may be asked for again. Where it may not, the engine lets a
     /// next attempt take the place of one whose launch a crash left unrecorded.
-    var isLaunchRepeatable: Bool { get }
+    func isLaunchRepeatable(for target: Target) -> Bool
 
     /// How often a job must be looked at because it may end without telling anybody; nil: only its lease tells.
-    var pollInterval: Duration? { get }
+    func pollInterval(for target: Target) -> Duration?
 
     /// Starts the job of an attempt unless it exists already: calling twice yields one job.
     ///
