@@ -175,6 +175,8 @@ let package = Package(
         tests(
             "WorkerKitTests",
             ["WorkerKit", "Workflow", "KafkaBridge", "ServiceRuntime", "LocalStack", "HTTPBridge"]),
+        // Also runs the worker program itself.
+        tests("PoolTests", ["JobLaunchers", "Workflow", "KafkaBridge", "ServiceRuntime", "HTTPBridge"]),
         tests(
             "LoaderAPICandlesTests",
             [

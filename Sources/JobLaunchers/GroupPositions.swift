@@ -52,7 +52,8 @@ actor GroupPositions {
         } catch {
             return .failure(
                 LaunchError(
-                    operation: "read how far \(topic) is taken", detail: error.description, isRetriable: true))
+                    operation: "read how far \(topic) is taken", detail: error.description, isRetriable: true)
+            )
         }
     }
 

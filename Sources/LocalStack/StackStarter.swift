@@ -151,7 +151,8 @@ struct StackStarter: Sendable {
             program, ["pool"], environment: environment, logFile: "\(folder.logs)/pool-\(number).log",
             diesWithParent: true)
         let part = HTTPPart(
-            name: "pool worker \(number)", command: command, readyURL: "http://127.0.0.1:\(port)/health/ready",
+            name: "pool worker \(number)", command: command,
+            readyURL: "http://127.0.0.1:\(port)/health/ready",
             limit: options.startLimit, grace: options.stopGrace)
         parts.add(try await part.start())
     }

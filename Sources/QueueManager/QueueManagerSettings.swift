@@ -22,17 +22,20 @@ package enum QueueManagerSettings {
     ).fallback("1024")
     package static let workerMemory = Setting<UInt64>.integer(
         "WORKER_ADDRESS_SPACE_MAX_MIB", in: 256...1_048_576, example: "4096",
-        doc: "Address space of a local worker: memory it asks for beyond that is refused, and it ends. It reserves "
+        doc:
+            "Address space of a local worker: memory it asks for beyond that is refused, and it ends. It reserves "
             + "more than it uses, so leave room. Not set: no bound."
     ).unit("MiB").optional()
     package static let workerLogSize = Setting<UInt64>.integer(
         "WORKER_LOG_MAX_MIB", in: 1...102_400, example: "64",
-        doc: "Size of an attempt's log file (and of any file a local worker writes); what it logs then is lost, "
+        doc:
+            "Size of an attempt's log file (and of any file a local worker writes); what it logs then is lost, "
             + "and it works on."
     ).unit("MiB").fallback("64")
     package static let poolTargets = Setting<[String]>.list(
         "POOL_TARGETS", example: "dummy-service",
-        doc: "Targets whose attempts are offered to pool workers (`streamforge-worker pool`); all others run as "
+        doc:
+            "Targets whose attempts are offered to pool workers (`streamforge-worker pool`); all others run as "
             + "local processes. Not set: none."
     ).typed(expects: "targets that may run pooled, commas between: \(poolable)") { names in
         let targets = names.compactMap { Target(name: $0) }.filter(\.mayRunPooled)
@@ -88,7 +91,8 @@ package enum QueueManagerSettings {
             SettingsGroup(
                 "Local workers",
                 [
-                    workerPath, workerLogDirectory, workerHTTPPort, workerOpenFiles, workerMemory, workerLogSize,
+                    workerPath, workerLogDirectory, workerHTTPPort, workerOpenFiles, workerMemory,
+                    workerLogSize,
                 ]),
             SettingsGroup("Pool", [poolTargets, poolPartitions]),
         ])

@@ -32,7 +32,9 @@ package struct ProcessLimits: Sendable, Equatable {
         for (name, limit, resource) in wanted {
             var own = rlimit()
             guard let limit, getrlimit(__rlimit_resource_t(resource.rawValue), &own) == 0 else { continue }
-            if limit > own.rlim_max { return "\(name): \(limit) is above this process's own limit, \(own.rlim_max)" }
+            if limit > own.rlim_max {
+                return "\(name): \(limit) is above this process's own limit, \(own.rlim_max)"
+            }
         }
         return nil
     }

@@ -21,7 +21,8 @@ struct Launchers {
             return
         }
         // Pool workers have their own connections and secrets; what must be the same on both sides is offered.
-        let shared = [WorkerSettings.lease.name: environment[WorkerSettings.lease.name]].compactMapValues(\.self)
+        let shared = [WorkerSettings.lease.name: environment[WorkerSettings.lease.name]].compactMapValues(
+            \.self)
         var configuration = PoolLauncher.Configuration(targets: targets, environment: shared)
         configuration.partitions = values[QueueManagerSettings.poolPartitions]
         configuration.replication = values[QueueManagerSettings.topicReplication]

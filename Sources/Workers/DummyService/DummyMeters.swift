@@ -27,7 +27,8 @@ final class DummyMeters: Sendable {
                 uniqueKeysWithValues: names.map { name in
                     let dimensions = [("status", name)]
                     return (
-                        name, Gauge(label: "dummy_status_last", dimensions: dimensions, factory: context.metrics)
+                        name,
+                        Gauge(label: "dummy_status_last", dimensions: dimensions, factory: context.metrics)
                     )
                 }))
     }

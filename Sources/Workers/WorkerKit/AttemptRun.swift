@@ -24,7 +24,8 @@ struct AttemptRun: Sendable {
     /// - Parameters:
     ///   - feed: where the end of the work is told; the other inputs come from outside.
     ///   - isStartedSent: `started` is under way already.
-    func drive(_ inputs: Inputs, _ feed: Inputs.Continuation, isStartedSent: Bool = false) async -> WorkerEnd {
+    func drive(_ inputs: Inputs, _ feed: Inputs.Continuation, isStartedSent: Bool = false) async -> WorkerEnd
+    {
         await withTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
             var lifecycle = WorkerLifecycle()

@@ -47,7 +47,8 @@ actor ControlGap {
             guard count < Self.recordsMax, ContinuousClock.now < deadline else {
                 throw KafkaError(
                     .timedOut, operation: "read earlier commands of \(partition)",
-                    detail: "offset \(position) of \(gap.upperBound) after \(count) records", isRetriable: true)
+                    detail: "offset \(position) of \(gap.upperBound) after \(count) records",
+                    isRetriable: true)
             }
             let records = try await consumer.poll(recordsMax: 1_000, timeout: Self.pollMax)
             for record in records {

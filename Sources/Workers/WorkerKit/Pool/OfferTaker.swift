@@ -25,7 +25,10 @@ struct OfferTaker: Sendable {
     private static let retryPause = Duration.milliseconds(100)
 
     /// Why a reading of the topic ended.
-    private enum End { case stopped, fenced, failed(KafkaError) }
+    private enum End {
+        case stopped, fenced
+        case failed(KafkaError)
+    }
 
     /// Returns when taking was stopped, or when another worker took this one's name.
     ///
@@ -158,7 +161,9 @@ struct OfferTaker: Sendable {
             do throws(KafkaError) {
                 return try await consumer.commit(positions)
             } catch {
-                guard error.isRetriable, ContinuousClock.now < deadline, !stop.isRequested else { throw error }
+                guard error.isRetriable, ContinuousClock.now < deadline, !stop.isRequested else {
+                    throw error
+                }
                 observe(.takeFailed(topic: topic, error))
                 try? await Task.sleep(for: Self.retryPause)
             }

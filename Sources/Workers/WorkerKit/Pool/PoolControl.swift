@@ -91,7 +91,9 @@ final class PoolControl: Sendable {
             }
             resumeWaiters()
         }
-        for waiter in state.withLock({ Self.takeAll(&$0.waiters) }) { waiter.continuation.resume(returning: false) }
+        for waiter in state.withLock({ Self.takeAll(&$0.waiters) }) {
+            waiter.continuation.resume(returning: false)
+        }
     }
 
     func close() async {
@@ -155,7 +157,9 @@ final class PoolControl: Sendable {
                 let ends = try await admin.endOffsets(of: asked, timeout: Self.requestMax)
                 return Dictionary(uniqueKeysWithValues: ends.map { ($0.key.partition, $0.value) })
             } catch {
-                guard error.isRetriable, ContinuousClock.now < deadline, !Task.isCancelled else { throw error }
+                guard error.isRetriable, ContinuousClock.now < deadline, !Task.isCancelled else {
+                    throw error
+                }
                 try? await Task.sleep(for: Self.retryPause)
             }
         }

@@ -59,13 +59,17 @@ struct PoolObserver: Sendable {
         drops = Dictionary(
             uniqueKeysWithValues: PoolObservation.Drop.allCases.map {
                 let dimensions = [("reason", $0.rawValue)]
-                return ($0, Counter(label: "pool_offers_dropped_total", dimensions: dimensions, factory: metrics))
+                return (
+                    $0, Counter(label: "pool_offers_dropped_total", dimensions: dimensions, factory: metrics)
+                )
             })
         let outcomes = ["finished", "interrupted", "error", Self.superseded]
         ends = Dictionary(
             uniqueKeysWithValues: outcomes.map {
                 let dimensions = [("outcome", $0)]
-                return ($0, Counter(label: "pool_instances_ended_total", dimensions: dimensions, factory: metrics))
+                return (
+                    $0, Counter(label: "pool_instances_ended_total", dimensions: dimensions, factory: metrics)
+                )
             })
     }
 

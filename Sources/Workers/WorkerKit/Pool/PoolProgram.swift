@@ -99,7 +99,8 @@ package enum PoolProgram {
         let password = values.watched(KafkaSettings.password)
         let name = values[PoolSettings.workerID]
         let connection: @Sendable () -> KafkaConnection = {
-            KafkaConnection(values, clientID: name.map { "pool/\($0)" } ?? "pool", password: password.current())
+            KafkaConnection(
+                values, clientID: name.map { "pool/\($0)" } ?? "pool", password: password.current())
         }
         let kafka: KafkaObserver = { observe(.kafka($0)) }
         let lease = values[WorkerSettings.lease]
@@ -110,7 +111,8 @@ package enum PoolProgram {
         let runner = PoolRunner(
             kinds: kinds.mapValues { PoolRunner.Kind($0, environment: environment) },
             control: try PoolControl(connection, topic: values[TopicSettings.control], observe: observe),
-            producer: try KafkaProducer(connection(), producing, observe: kafka), slots: slots, live: LiveRuns(),
+            producer: try KafkaProducer(connection(), producing, observe: kafka), slots: slots,
+            live: LiveRuns(),
             eventsTopic: values[TopicSettings.events], lease: lease, metrics: metrics,
             crashPoints: try CrashPoints(
                 directory: values[ServiceSettings.crashPointsDirectory], label: "pool"),

@@ -96,11 +96,13 @@ struct PoolRunner: Sendable {
     }
 
     /// Says how an attempt ended that could not begin.
-    private func fail(_ taken: TakenOffer, _ failure: WorkerFailure, taken at: ContinuousClock.Instant) async {
+    private func fail(_ taken: TakenOffer, _ failure: WorkerFailure, taken at: ContinuousClock.Instant) async
+    {
         let identity = WorkerIdentity(taken.offer, workerID: workerID(live.nextNumber()))
         let observer = observe.ofInstance(logger(identity))
         let telemetry = telemetry(
-            identity, eventsTopic, LeaseState(lease: lease), taken.offer.traceparent.flatMap(Traceparent.init),
+            identity, eventsTopic, LeaseState(lease: lease),
+            taken.offer.traceparent.flatMap(Traceparent.init),
             HealthState(), observer)
         var end = WorkerEnd(.failed(InstanceCounts(), failure))
         do {
@@ -145,7 +147,8 @@ struct PoolRunner: Sendable {
         }
         if let topic = offer.environment[TopicSettings.control.name], topic != control.topic {
             throw WorkerFailure(
-                .final, "\(TopicSettings.control.name): the offer says \(topic), this pool reads \(control.topic)")
+                .final,
+                "\(TopicSettings.control.name): the offer says \(topic), this pool reads \(control.topic)")
         }
         var environment = kind.environment
         for (name, value) in offer.environment {
@@ -178,7 +181,8 @@ struct PoolRunner: Sendable {
             connection: {
                 KafkaConnection(values, clientID: identity.producerID, password: password.current())
             },
-            kafkaObserver: { observer(.kafka($0)) }, stop: StopSignal(), lease: lease, crashPoints: crashPoints,
+            kafkaObserver: { observer(.kafka($0)) }, stop: StopSignal(), lease: lease,
+            crashPoints: crashPoints,
             logger: logger, metrics: metrics, health: health, traceparent: traceparent, isPooled: true,
             telemetry: telemetry(
                 identity, values[TopicSettings.events], lease, traceparent, health, observer))

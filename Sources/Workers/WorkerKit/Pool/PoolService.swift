@@ -65,7 +65,8 @@ struct PoolService: Service {
             for topic in topics {
                 takers.addTask {
                     await OfferTaker(
-                        topic: topic, makeConsumer: makeConsumer, slots: runner.slots, stop: stop, health: health,
+                        topic: topic, makeConsumer: makeConsumer, slots: runner.slots, stop: stop,
+                        health: health,
                         observe: runner.observe, start: { feed.yield($0) }
                     ).run()
                 }

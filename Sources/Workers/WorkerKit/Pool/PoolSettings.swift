@@ -11,7 +11,8 @@ package enum PoolSettings {
     ).fallback("16")
     package static let workerID = Setting.text(
         "POOL_WORKER_ID", example: "pool-0",
-        doc: "A stable name of this worker among those of the pool (Kafka's `group.instance.id`), to be used by one "
+        doc:
+            "A stable name of this worker among those of the pool (Kafka's `group.instance.id`), to be used by one "
             + "process at a time. Not set: a member that is known for as long as it lives, as it should be on Apache "
             + "Kafka where workers come and go; noida-db does not forget such a member when it dies."
     ).optional()
