@@ -66,8 +66,8 @@ let package = Package(
         program(
             "streamforge",
             [
-                "LocalStack", "ReplayExchange", "Workflow", "MarketData", "HTTPBridge", "ServiceRuntime",
-                argumentParser, logging,
+                "LocalStack", "ReplayExchange", "DebugProducer", "Workflow", "MarketData", "HTTPBridge",
+                "KafkaBridge", "ServiceRuntime", argumentParser, logging,
             ]),
 
         // Measurements, run by hand.
@@ -107,6 +107,9 @@ let package = Package(
                 "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge",
                 "DocumentStores",
             ]),
+
+        // Commands to workers by hand.
+        module("DebugProducer", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
 
         // One machine: the local stack and the replay exchange.
         module("LocalStack", ["ServiceRuntime", "KafkaBridge", "PostgresBridge", "HTTPBridge", lifecycle]),
@@ -176,7 +179,9 @@ let package = Package(
             "WorkerKitTests",
             ["WorkerKit", "Workflow", "KafkaBridge", "ServiceRuntime", "LocalStack", "HTTPBridge"]),
         // Also runs the worker program itself.
-        tests("PoolTests", ["JobLaunchers", "Workflow", "KafkaBridge", "ServiceRuntime", "HTTPBridge"]),
+        tests(
+            "PoolTests",
+            ["JobLaunchers", "DebugProducer", "Workflow", "KafkaBridge", "ServiceRuntime", "HTTPBridge"]),
         tests(
             "LoaderAPICandlesTests",
             [

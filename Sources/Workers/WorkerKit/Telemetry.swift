@@ -29,6 +29,8 @@ final class Telemetry: Sendable {
         var progress = Progress()
         var isChanged = false
         var pings: [ControlCommand] = []
+        /// Told that a ping came.
+        var waker: CheckedContinuation<Void, Never>?
         var pongsSent = 0
         var seq: Int64 = 0
     }
@@ -66,9 +68,11 @@ final class Telemetry: Sendable {
     }
 
     func answer(_ ping: ControlCommand) {
-        mailbox.withLock { mailbox in
+        let waker = mailbox.withLock { mailbox in
             if mailbox.pings.count < limits.pingsMax { mailbox.pings.append(ping) }
+            return mailbox.waker.take()
         }
+        waker?.resume()
     }
 
     /// Returns when the broker has stored `started`.
@@ -120,9 +124,34 @@ final class Telemetry: Sendable {
                 lastSent = .now
                 await sendLoading()
             }
-            try? await Task.sleep(for: limits.tick)
+            await waitForTickOrPing()
         }
         health.endBeat("telemetry")
+    }
+
+    /// A ping is answered at once: its round trip is what people measure.
+    private func waitForTickOrPing() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [limits] in try? await Task.sleep(for: limits.tick) }
+            group.addTask { await self.waitForPing() }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func waitForPing() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = mailbox.withLock { mailbox in
+                    if !mailbox.pings.isEmpty || Task.isCancelled { return true }
+                    mailbox.waker = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            mailbox.withLock { $0.waker.take() }?.resume()
+        }
     }
 
     /// Returns when the broker has stored the final event.
