@@ -202,7 +202,7 @@ let package = Package(
             "DocumentationTests",
             [
                 "QueueManager", "WorkerKit", "LoaderAPICandles", "ArangoConnector", "DummyService",
-                "LocalStack", "ServiceRuntime",
+                "LocalStack", "ServiceRuntime", "Workflow",
             ]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge", "ServiceRuntime", logging, lifecycle]),
         tests(
