@@ -1,5 +1,4 @@
 import KafkaBridge
-import Synchronization
 import Testing
 import Workflow
 
@@ -128,14 +127,14 @@ struct PoolSlotsTests {
         let slots = PoolSlots(1)
         await slots.waitForFree()
         #expect(slots.take(upTo: 1) == 1)
-        let isOver = Mutex(false)
+        let end = StopSignal()
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 await slots.waitForFree()
-                isOver.withLock { $0 = true }
+                end.request()
             }
             // The wait may begin after a pulse, so it is pulsed until it ends.
-            while !isOver.withLock({ $0 }) {
+            while !end.isRequested {
                 slots.pulse()
                 await Task.yield()
             }
