@@ -66,8 +66,8 @@ let package = Package(
         program(
             "streamforge",
             [
-                "LocalStack", "ReplayExchange", "Workflow", "MarketData", "HTTPBridge", "ServiceRuntime",
-                argumentParser, logging,
+                "LocalStack", "ReplayExchange", "DebugProducer", "Workflow", "MarketData", "HTTPBridge",
+                "KafkaBridge", "ServiceRuntime", argumentParser, logging,
             ]),
 
         // Measurements, run by hand.
@@ -99,13 +99,17 @@ let package = Package(
                 "HTTPBridge", logging, metrics,
             ]),
         module(
-            "DummyService", path: "Sources/Workers/DummyService", ["WorkerKit", "Workflow", "ServiceRuntime"]),
+            "DummyService", path: "Sources/Workers/DummyService",
+            ["WorkerKit", "Workflow", "ServiceRuntime", metrics]),
         module(
             "ArangoConnector", path: "Sources/Workers/ArangoConnector",
             [
                 "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge",
                 "DocumentStores",
             ]),
+
+        // Commands to workers by hand.
+        module("DebugProducer", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
 
         // One machine: the local stack and the replay exchange.
         module("LocalStack", ["ServiceRuntime", "KafkaBridge", "PostgresBridge", "HTTPBridge", lifecycle]),
@@ -118,7 +122,7 @@ let package = Package(
         module(
             "DocumentStores",
             ["Workflow", "MarketData", "ServiceRuntime", "PostgresBridge", "HTTPBridge", crypto]),
-        module("JobLaunchers", ["Workflow", "ServiceRuntime"]),
+        module("JobLaunchers", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
         module("BinanceFeed", ["MarketData", "HTTPBridge"]),
 
         // Bridges: each wraps one C library; no C type leaves its bridge.
@@ -181,6 +185,10 @@ let package = Package(
         tests(
             "WorkerKitTests",
             ["WorkerKit", "Workflow", "KafkaBridge", "ServiceRuntime", "LocalStack", "HTTPBridge"]),
+        // Also runs the worker program itself.
+        tests(
+            "PoolTests",
+            ["JobLaunchers", "DebugProducer", "Workflow", "KafkaBridge", "ServiceRuntime", "HTTPBridge"]),
         tests(
             "LoaderAPICandlesTests",
             [
@@ -201,7 +209,7 @@ let package = Package(
             "DocumentationTests",
             [
                 "QueueManager", "WorkerKit", "LoaderAPICandles", "ArangoConnector", "DummyService",
-                "LocalStack", "ServiceRuntime",
+                "LocalStack", "ServiceRuntime", "Workflow",
             ]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge", "ServiceRuntime", logging, lifecycle]),
         tests(

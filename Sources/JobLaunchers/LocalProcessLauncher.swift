@@ -17,16 +17,19 @@ package final class LocalProcessLauncher: JobLauncher {
         package var environment: [String: String]
         /// Between SIGTERM and SIGKILL.
         package var killGrace: Duration
+        /// Of each worker and what it starts.
+        package var limits: ProcessLimits
 
         package init(
             workerPath: String, logDirectory: String, host: String, environment: [String: String] = [:],
-            killGrace: Duration = .seconds(5)
+            killGrace: Duration = .seconds(5), limits: ProcessLimits = ProcessLimits()
         ) {
             self.workerPath = workerPath
             self.logDirectory = logDirectory
             self.host = host
             self.environment = environment
             self.killGrace = killGrace
+            self.limits = limits
         }
     }
 
@@ -52,7 +55,7 @@ package final class LocalProcessLauncher: JobLauncher {
         let command = ChildProcess.Command(
             configuration.workerPath, [job.target.rawValue],
             environment: configuration.environment.merging(job.environment) { _, own in own }
-                .merging(marks) { _, mark in mark }, logFile: log)
+                .merging(marks) { _, mark in mark }, logFile: log, limits: configuration.limits)
         let child: ChildProcess
         do {
             child = try await ChildProcess.start(command)

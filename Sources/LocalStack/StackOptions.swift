@@ -8,6 +8,9 @@ package struct StackOptions: Sendable {
     package var port = 8080
     /// false starts everything but the queue-manager, for a tester that runs it itself.
     package var runsQueueManager = true
+    /// Pool workers to run, and the targets they take.
+    package var poolWorkers = 0
+    package var poolTargets: [String] = []
     /// Folder of `streamforge`, `queue-manager` and `streamforge-worker`.
     package var programsDirectory = StackPrograms.ownDirectory
     /// Passed on to the parts, and read: where `POSTGRES_URL`, `KAFKA_BOOTSTRAP_SERVERS`, `ARANGO_URL` or

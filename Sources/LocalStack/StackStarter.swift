@@ -42,6 +42,9 @@ struct StackStarter: Sendable {
             let address = try await startQueueManager(port: port, variables)
             addresses.queueManager = address
             variables["STREAMFORGE_URL"] = address
+            // After the queue-manager, which makes the topics of pool and commands.
+            if options.poolWorkers > 0 { tell("Starting \(options.poolWorkers) pool workers") }
+            for number in 0..<options.poolWorkers { try await startPoolWorker(number, variables) }
         }
         return (addresses, variables)
     }
@@ -119,15 +122,46 @@ struct StackStarter: Sendable {
         return address
     }
 
-    private func startQueueManager(port: Int, _ variables: [String: String]) async throws -> String {
-        let program = try StackPrograms.path("queue-manager", in: options.programsDirectory)
-        let worker = try StackPrograms.path("streamforge-worker", in: options.programsDirectory)
-        let address = "http://127.0.0.1:\(port)"
+    /// Ours, with the stack's addresses over it.
+    private func environment(_ variables: [String: String]) -> [String: String] {
         var environment = options.environment
         for (name, value) in variables {
             environment[name] = value
             environment["\(name)_FILE"] = nil
         }
+        if options.poolWorkers > 0, environment[Self.poolTargets] == nil {
+            environment[Self.poolTargets] = options.poolTargets.joined(separator: ",")
+        }
+        return environment
+    }
+
+    private static let poolTargets = "POOL_TARGETS"
+
+    private func startPoolWorker(_ number: Int, _ variables: [String: String]) async throws {
+        let program = try StackPrograms.path("streamforge-worker", in: options.programsDirectory)
+        let port = try choosePort(0, of: "pool worker")
+        var environment = environment(variables)
+        environment["HTTP_HOST"] = "127.0.0.1"
+        environment["PORT"] = "\(port)"
+        // Stable: noida-db never forgets a member that died without a name.
+        environment["POOL_WORKER_ID"] = "\(folder.stackID)-\(number)"
+        // Ended by us, after the queue-manager, and not as one of its workers.
+        environment[MarkedProcesses.variable] = nil
+        let command = ChildProcess.Command(
+            program, ["pool"], environment: environment, logFile: "\(folder.logs)/pool-\(number).log",
+            diesWithParent: true)
+        let part = HTTPPart(
+            name: "pool worker \(number)", command: command,
+            readyURL: "http://127.0.0.1:\(port)/health/ready",
+            limit: options.startLimit, grace: options.stopGrace)
+        parts.add(try await part.start())
+    }
+
+    private func startQueueManager(port: Int, _ variables: [String: String]) async throws -> String {
+        let program = try StackPrograms.path("queue-manager", in: options.programsDirectory)
+        let worker = try StackPrograms.path("streamforge-worker", in: options.programsDirectory)
+        let address = "http://127.0.0.1:\(port)"
+        var environment = environment(variables)
         environment["HTTP_HOST"] = "127.0.0.1"
         environment["PORT"] = "\(port)"
         environment["WORKER_PATH"] = worker

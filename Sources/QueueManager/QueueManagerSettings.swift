@@ -1,4 +1,5 @@
 import ServiceRuntime
+import Workflow
 
 /// The settings of the queue-manager beside the groups it shares with others.
 package enum QueueManagerSettings {
@@ -15,6 +16,39 @@ package enum QueueManagerSettings {
         "WORKER_HTTP_PORT", in: 0...65_535, example: "0",
         doc: "`PORT` of local workers; 0 gives each a free one, as several share the machine."
     ).fallback("0")
+    package static let workerOpenFiles = Setting<UInt64>.integer(
+        "WORKER_OPEN_FILES_MAX", in: 64...1_048_576, example: "1024",
+        doc: "Files and sockets a local worker may have open."
+    ).fallback("1024")
+    package static let workerMemory = Setting<UInt64>.integer(
+        "WORKER_ADDRESS_SPACE_MAX_MIB", in: 256...1_048_576, example: "4096",
+        doc:
+            "Address space of a local worker: memory it asks for beyond that is refused, and it ends. It reserves "
+            + "more than it uses, so leave room. Not set: no bound."
+    ).unit("MiB").optional()
+    package static let workerLogSize = Setting<UInt64>.integer(
+        "WORKER_LOG_MAX_MIB", in: 1...102_400, example: "64",
+        doc:
+            "Size of an attempt's log file (and of any file a local worker writes); what it logs then is lost, "
+            + "and it works on."
+    ).unit("MiB").fallback("64")
+    package static let poolTargets = Setting<[String]>.list(
+        "POOL_TARGETS", example: "dummy-service",
+        doc:
+            "Targets whose attempts are offered to pool workers (`streamforge-worker pool`); all others run as "
+            + "local processes. Not set: none."
+    ).typed(expects: "targets that may run pooled, commas between: \(poolable)") { names in
+        let targets = names.compactMap { Target(name: $0) }.filter(\.mayRunPooled)
+        return targets.count == names.count ? Set(targets) : nil
+    }.optional()
+    package static let poolPartitions = Setting<Int>.integer(
+        "POOL_PARTITIONS", in: 1...1_000, example: "12",
+        doc: "Partitions of a pool's topic when it is created: as many workers can share its offers."
+    ).fallback("12")
+    private static var poolable: String {
+        Target.allCases.filter(\.mayRunPooled).map(\.rawValue).joined(separator: ", ")
+    }
+
     package static let replica = Setting.text(
         "REPLICA_ID", example: "queue-manager-0",
         doc: "Names this replica among others. Not set: host, process and a random part."
@@ -54,7 +88,13 @@ package enum QueueManagerSettings {
                     replica, databaseConnectionsMax, topicPartitions, topicReplication, WorkerSettings.lease,
                     startLimit, stopGrace, topicKeep,
                 ]),
-            SettingsGroup("Local workers", [workerPath, workerLogDirectory, workerHTTPPort]),
+            SettingsGroup(
+                "Local workers",
+                [
+                    workerPath, workerLogDirectory, workerHTTPPort, workerOpenFiles, workerMemory,
+                    workerLogSize,
+                ]),
+            SettingsGroup("Pool", [poolTargets, poolPartitions]),
         ])
 
     /// What local workers get from our own environment: the same settings under the same names, so that a

@@ -33,10 +33,13 @@ package final class ChildProcess: Sendable {
         package var logFile: String?
         /// The kernel sends SIGKILL when our process ends in whatever way. Needs `setpriv` of util-linux.
         package var diesWithParent: Bool
+        /// What the kernel grants it at the most. Needs `prlimit` of util-linux where one is set.
+        package var limits: ProcessLimits
 
         package init(
             _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:],
-            workingDirectory: String? = nil, logFile: String? = nil, diesWithParent: Bool = false
+            workingDirectory: String? = nil, logFile: String? = nil, diesWithParent: Bool = false,
+            limits: ProcessLimits = ProcessLimits()
         ) {
             self.executable = executable
             self.arguments = arguments
@@ -44,6 +47,7 @@ package final class ChildProcess: Sendable {
             self.workingDirectory = workingDirectory
             self.logFile = logFile
             self.diesWithParent = diesWithParent
+            self.limits = limits
         }
     }
 
@@ -176,7 +180,8 @@ package struct ChildProcessError: Error, Sendable, Equatable, CustomStringConver
 // MARK: - The system calls
 
 private func spawn(_ command: ChildProcess.Command) -> Result<pid_t, ChildProcessError> {
-    var arguments = [command.executable] + command.arguments
+    // In the child, before the program begins: nothing runs without its limits, whatever becomes of us.
+    var arguments = command.limits.prefix + [command.executable] + command.arguments
     if command.diesWithParent { arguments = ["/usr/bin/setpriv", "--pdeathsig", "KILL"] + arguments }
     let environment = command.environment.map { "\($0.key)=\($0.value)" }
 

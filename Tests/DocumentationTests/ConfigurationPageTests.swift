@@ -16,7 +16,7 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
     private static let tables = [
         QueueManagerSettings.table, WorkerProgram.table(LoaderWorker.kind),
         WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(DummyWorker.kind),
-        StackSettings.table,
+        PoolProgram.table, StackSettings.table,
     ]
 
     private static var page: String {

@@ -45,6 +45,18 @@ struct DummyScriptTests {
         #expect(script { $0.finishesOnPing = true }.step(at: .seconds(1), pinged) == .finish)
     }
 
+    @Test func `an idle one does nothing until it is stopped`() {
+        let idle = script {
+            $0.isIdle = true
+            $0.failAfter = .seconds(1)
+            $0.exitAfter = .seconds(1)
+            $0.recordsPerSecond = 100
+        }
+        #expect(idle.step(at: .seconds(60), Heard(hasAnsweredPing: true)) == .goOn(atMost: .milliseconds(50)))
+        #expect(idle.step(at: .seconds(60), Heard(isStopRequested: true)) == .interrupt)
+        #expect(idle.counts(at: .seconds(60)).recordsWritten == 0)
+    }
+
     @Test func `counts what it pretends to write, and not beyond its time`() {
         let script = script { $0.recordsPerSecond = 100 }
         #expect(script.counts(at: .milliseconds(2_500)).recordsWritten == 250)

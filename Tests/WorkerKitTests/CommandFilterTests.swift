@@ -45,6 +45,14 @@ struct CommandFilterTests {
         #expect(filter.apply(command(.ping, 5)) == .answer(command(.ping, 5)))
     }
 
+    @Test mutating func `a command by hand is heard at any time, and none is ignored for it`() {
+        #expect(filter.apply(command(.ping, 5)) == .answer(command(.ping, 5)))
+        let byHand = command(.ping, ControlCommand.outOfSequence)
+        #expect(filter.apply(byHand) == .answer(byHand))
+        #expect(filter.apply(command(.stop, 4)) == .skip)
+        #expect(filter.apply(command(.stop, 6)) == .stop(reason: "why"))
+    }
+
     @Test mutating func `does not count the numbers of other queues`() {
         #expect(filter.apply(command(.stop, 100, queue: other)) == .skip)
         #expect(filter.apply(command(.stop, 1)) == .stop(reason: "why"))
@@ -65,6 +73,14 @@ struct LeaseStateTests {
         #expect(lease.mayWrite)
         clock.advance(.seconds(1))
         #expect(!lease.mayWrite)
+    }
+
+    @Test func `work that began before its start was stored may not write yet`() {
+        let clock = Clock()
+        let lease = LeaseState(lease: .seconds(30), isRenewed: false, now: { clock.now })
+        #expect(!lease.mayWrite)
+        lease.renew(sent: clock.now)
+        #expect(lease.mayWrite)
     }
 
     @Test func `counts from when a heartbeat was sent, not from when it arrived`() {

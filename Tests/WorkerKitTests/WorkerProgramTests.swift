@@ -145,6 +145,16 @@ struct WorkerProgramTests {
         }
     }
 
+    @Test func `works on when its log has reached its bound`() async throws {
+        try await withStage { stage in
+            let limits = ProcessLimits(openFiles: 256, fileBytes: 600)
+            let worker = try await stage.launch(stage.environment(records: 5), limits: limits)
+            await expectExit(worker, .finished, stage)
+            #expect(try await stage.restOfEvents().last?.status == .finished)
+            #expect((1...600).contains(stage.log.utf8.count))
+        }
+    }
+
     @Test func `names every setting that is missing or wrong, one a line`() async throws {
         try await withStage { stage in
             var environment = stage.environment(records: 1)

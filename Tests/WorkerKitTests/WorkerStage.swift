@@ -65,11 +65,15 @@ final class WorkerStage: Sendable {
     }
 
     /// Starts the probe's worker, which ends with this process at the latest.
-    func launch(_ environment: [String: String]) async throws -> ChildProcess {
+    func launch(
+        _ environment: [String: String], limits: ProcessLimits = ProcessLimits()
+    ) async throws -> ChildProcess {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let probe = (own as NSString).deletingLastPathComponent + "/test-probe"
         return try await ChildProcess.start(
-            .init(probe, ["worker"], environment: environment, logFile: logFile, diesWithParent: true))
+            .init(
+                probe, ["worker"], environment: environment, logFile: logFile, diesWithParent: true,
+                limits: limits))
     }
 
     func command(_ kind: ControlCommand.Command, seq: Int64, attempt: Int? = nil) async throws {

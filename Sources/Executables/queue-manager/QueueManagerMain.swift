@@ -50,13 +50,14 @@ struct QueueManagerMain: AsyncParsableCommand {
     ) async throws {
         let pool = PostgresPool(try databaseConfiguration(values))
         let http = HTTPClient(.init(caFile: values[ExchangeSettings.certificateAuthorityPath]))
+        let launchers = try await Launchers(values, environment, logger)
         let parts = QueueManagerService.Parts(
             pool: pool, kafka: KafkaConnection(values, clientID: "queue-manager"),
             topics: EngineTopics(
                 control: values[TopicSettings.control], events: values[TopicSettings.events],
                 partitions: values[QueueManagerSettings.topicPartitions],
                 replication: values[QueueManagerSettings.topicReplication]),
-            launcher: try launcher(values, environment),
+            launcher: launchers.route,
             environment: JobEnvironment(
                 controlTopic: values[TopicSettings.control], eventsTopic: values[TopicSettings.events]),
             catalog: ExchangeSymbols(client: http, baseURL: values[ExchangeSettings.url]).catalog,
@@ -82,6 +83,7 @@ struct QueueManagerMain: AsyncParsableCommand {
             writeLine("listening on \(values[ServiceSettings.host]):\(port)", to: .standardOutput)
         }
         try await runServices(services, grace: values[ServiceSettings.shutdownGrace], logger: logger)
+        await launchers.close()
         await pool.close()
     }
 
@@ -93,45 +95,10 @@ struct QueueManagerMain: AsyncParsableCommand {
             connectionsMax: values[QueueManagerSettings.databaseConnectionsMax])
     }
 
-    private func launcher(
-        _ values: SettingValues, _ environment: [String: String]
-    ) throws -> LocalProcessLauncher {
-        let path = values[QueueManagerSettings.workerPath] ?? ownDirectory() + "/streamforge-worker"
-        guard access(path, X_OK) == 0 else {
-            throw LaunchSetupError(description: "WORKER_PATH: there is no program \(path)")
-        }
-        let logs = values[QueueManagerSettings.workerLogDirectory]
-        guard mkdir(logs, 0o700) == 0 || errno == EEXIST else {
-            throw LaunchSetupError(description: "WORKER_LOG_DIR: cannot create \(logs)")
-        }
-        var common = QueueManagerSettings.workerEnvironment(from: environment)
-        common["PORT"] = String(values[QueueManagerSettings.workerHTTPPort])
-        return LocalProcessLauncher(
-            .init(workerPath: path, logDirectory: logs, host: hostName(), environment: common))
-    }
-
     /// Random, so that a restart never takes its former self's claims for its own.
     private static func randomReplica() -> String {
         "\(hostName())/\(getpid())/\(UInt32.random(in: .min ... .max))"
     }
-}
-
-struct LaunchSetupError: Error, CustomStringConvertible {
-    var description: String
-}
-
-private func hostName() -> String {
-    var buffer = [CChar](repeating: 0, count: 256)
-    gethostname(&buffer, buffer.count - 1)
-    return buffer.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-}
-
-/// The folder this program lies in.
-private func ownDirectory() -> String {
-    var buffer = [CChar](repeating: 0, count: 4_096)
-    let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-    let path = buffer.withUnsafeBytes { String(decoding: $0.prefix(max(length, 0)), as: UTF8.self) }
-    return path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
 }
 
 private func currentEnvironment() -> [String: String] {

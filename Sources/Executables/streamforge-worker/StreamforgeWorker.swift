@@ -16,6 +16,7 @@ struct StreamforgeWorker: AsyncParsableCommand {
         discussion: """
             Kinds:
             \(kinds.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
+              \(PoolProgram.name): \(PoolProgram.summary)
 
             Settings come from the environment; --print-settings shows them. Exit codes: 0 finished, \
             3 interrupted, 4 superseded, 10 bad setting, 20 another attempt may succeed, 21 it will not.
@@ -27,17 +28,35 @@ struct StreamforgeWorker: AsyncParsableCommand {
     @Flag(help: "Print every setting with its value and where it comes from, and end.")
     var printSettings = false
 
+    @Flag(help: "Log everything, as LOG_LEVEL=debug does.")
+    var debug = false
+
+    @OptionGroup(title: "Options of dummy-service") var dummy: DummyFlags
+
+    func validate() throws {
+        guard kind == DummyWorker.kind.name || dummy.variables.isEmpty else {
+            throw ValidationError("only dummy-service takes \(dummy.shown)")
+        }
+    }
+
     func run() async throws {
+        var environment = ProcessEnvironment.atStart()
+        if debug { environment[ServiceSettings.logLevel.name] = "debug" }
+        environment.merge(dummy.variables) { _, flag in flag }
+        if kind == PoolProgram.name {
+            if printSettings { return print(PoolProgram.printedSettings(environment: environment)) }
+            await PoolProgram.run(Self.kinds, environment: environment).exitProcess()
+        }
         guard let kind = Self.kinds.first(where: { $0.name == kind }) else {
-            let known = Self.kinds.map(\.name).joined(separator: ", ")
+            let known = (Self.kinds.map(\.name) + [PoolProgram.name]).joined(separator: ", ")
             let line = "There is no worker kind \(kind.debugDescription). Known: \(known)\n"
             LogOutput.standardError.write(Array(line.utf8))
             ExitCode.badSetting.exitProcess()
         }
         if printSettings {
-            print(WorkerProgram.printedSettings(kind))
+            print(WorkerProgram.printedSettings(kind, environment: environment))
             return
         }
-        await WorkerProgram.run(kind).exitProcess()
+        await WorkerProgram.run(kind, environment: environment).exitProcess()
     }
 }

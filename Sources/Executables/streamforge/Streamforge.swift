@@ -10,12 +10,12 @@ struct Streamforge: AsyncParsableCommand {
             EXIT STATUS
               0   done
               1   refused by the queue-manager, or a part of the stack could not start or ended by itself
-              2   the queue ended, but not as finished (start --wait)
-              3   the queue-manager could not be reached
+              2   the queue ended, but not as finished (start --wait); a ping was not answered (ping)
+              3   the queue-manager or the broker could not be reached
               64  the command line is not right
             """,
         subcommands: [
             Up.self, Exchange.self, Start.self, List.self, Show.self, Stop.self, Pause.self, Resume.self,
-            Terminate.self, Events.self, Templates.self,
+            Terminate.self, Events.self, Templates.self, Ping.self, Debug.self,
         ])
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import LocalStack
 import Logging
 import ServiceRuntime
+import Workflow
 
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -15,6 +16,7 @@ struct Up: AsyncParsableCommand {
             """)
     /// Each part has its own, shorter limit.
     private static let stopLimit = Duration.seconds(120)
+    private static let poolMax = 64
 
     @Option(help: "Where data and logs are kept.")
     var dataDir = ".streamforge"
@@ -23,7 +25,16 @@ struct Up: AsyncParsableCommand {
     @Flag(inversion: .prefixedNo, help: "Whether to run the queue-manager.")
     var queueManager = true
 
+    @Option(help: "Pool workers to run: steps of kinds that may run pooled then start in milliseconds.")
+    var pool = 0
+
     func validate() throws {
+        guard (0...Self.poolMax).contains(pool) else {
+            throw ValidationError("--pool must be 0 to \(Self.poolMax)")
+        }
+        guard pool == 0 || queueManager else {
+            throw ValidationError("--pool needs the queue-manager, which offers them work")
+        }
         guard (0...65_535).contains(port) else { throw ValidationError("--port must be 0 to 65535") }
     }
 
@@ -32,6 +43,8 @@ struct Up: AsyncParsableCommand {
         options.dataDirectory = dataDir
         options.port = port
         options.runsQueueManager = queueManager
+        options.poolWorkers = pool
+        options.poolTargets = Target.allCases.filter(\.mayRunPooled).map(\.rawValue)
         let stack = LocalStack(
             options, onProgress: { Output.note($0) },
             onReady: { Self.print($0, dataDirectory: dataDir) })

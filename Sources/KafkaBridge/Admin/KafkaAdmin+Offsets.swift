@@ -34,6 +34,16 @@ extension KafkaAdmin {
         return try core(for: "look up offsets by time").offsets(forTimes: times, timeout: timeout)
     }
 
+    /// The offset after the last record of each partition, asked of each leader in one request.
+    package func endOffsets(
+        of partitions: some Collection<TopicPartition>, timeout: Duration = .seconds(10)
+    ) throws(KafkaError) -> [TopicPartition: Int64] {
+        guard !partitions.isEmpty else { return [:] }
+        let operation = "read the ends of \(partitions.count) partitions"
+        let core = try core(for: operation)
+        return try core.endOffsets(of: partitions, operation: operation, timeout: timeout)
+    }
+
     /// What a group committed; nil where it never did.
     package func committedOffsets(
         of group: String, _ partitions: [TopicPartition], timeout: Duration = .seconds(10)

@@ -6,8 +6,8 @@
 struct IdleBrake {
     /// An end told sooner than this after the last start of fetching was not held back.
     private let heldBackAtLeast: Duration
-    private static let restMin = Duration.milliseconds(5)
-    private static let restMax = Duration.milliseconds(40)
+    private let restMin: Duration
+    private let restMax: Duration
     /// A late end may also come from a slow connection or a caller that did not poll, so an idle consumer
     /// is tried again after this long.
     private static let probeEvery = Duration.seconds(1)
@@ -16,12 +16,18 @@ struct IdleBrake {
     /// Partitions whose end was not seen since fetching started.
     private var reading: Set<TopicPartition> = []
     private var fetchingSince = ContinuousClock.now
-    private var nextRest = Self.restMin
+    private var nextRest: Duration
     private var nextProbe: ContinuousClock.Instant?
     /// The ends told to the caller: one end is told once.
     private(set) var ends: [TopicPartition: Int64] = [:]
 
-    init(fetchWaitMax: Duration) { heldBackAtLeast = fetchWaitMax / 2 }
+    /// - Parameter restMax: the longest rest; the shortest is an eighth of it.
+    init(fetchWaitMax: Duration, restMax: Duration = .milliseconds(40)) {
+        heldBackAtLeast = fetchWaitMax / 2
+        self.restMax = restMax
+        restMin = restMax / 8
+        nextRest = restMin
+    }
 
     mutating func assignmentChanged(_ partitions: Set<TopicPartition>, at now: ContinuousClock.Instant) {
         ends = ends.filter { partitions.contains($0.key) && assigned.contains($0.key) }
@@ -38,7 +44,7 @@ struct IdleBrake {
         ends[partition] = nil
         reading.insert(partition)
         fetchingSince = now
-        nextRest = Self.restMin
+        nextRest = restMin
         nextProbe = nil
     }
 
@@ -54,7 +60,7 @@ struct IdleBrake {
         guard !assigned.isEmpty, reading.isEmpty else { return nil }
         if fetchingSince.duration(to: now) < heldBackAtLeast {
             nextProbe = nil
-            defer { nextRest = min(nextRest * 2, Self.restMax) }
+            defer { nextRest = min(nextRest * 2, restMax) }
             return nextRest
         }
         guard let nextProbe else {
@@ -63,7 +69,7 @@ struct IdleBrake {
         }
         guard nextProbe <= now else { return nil }
         self.nextProbe = nil
-        nextRest = Self.restMin * 2
-        return Self.restMin
+        nextRest = restMin * 2
+        return restMin
     }
 }

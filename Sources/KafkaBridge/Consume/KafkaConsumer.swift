@@ -33,7 +33,8 @@ package actor KafkaConsumer {
         executor = QueueExecutor(label: "kafka-consumer")
         group = configuration.group
         prefetchBytesMax = configuration.prefetchBytesMax
-        brake = IdleBrake(fetchWaitMax: configuration.fetchWaitMax)
+        brake = IdleBrake(
+            fetchWaitMax: configuration.fetchWaitMax, restMax: configuration.idleRestMax)
         rereads = RereadGuard(
             isOn: connection.rereadsAborted && configuration.isolation == .readCommitted)
         let core = try ClientCore(

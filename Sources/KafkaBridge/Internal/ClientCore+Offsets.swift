@@ -14,6 +14,16 @@ extension ClientCore {
         return try list.positions("look up offsets by time")
     }
 
+    func endOffsets(
+        of partitions: some Collection<TopicPartition>, operation: String, timeout: Duration
+    ) throws(KafkaError) -> [TopicPartition: Int64] {
+        // "The offset for the time -1" is the end (ListOffsets of Kafka's protocol).
+        let list = PartitionList(partitions, offset: Int64(RD_KAFKA_OFFSET_END))
+        let result = list.withPointer { rd_kafka_offsets_for_times(client, $0, timeout.milliseconds) }
+        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw error(result, operation: operation) }
+        return try list.positions(operation).compactMapValues { $0 }
+    }
+
     func watermarks(of partition: TopicPartition, timeout: Duration) throws(KafkaError) -> Watermarks {
         var low: Int64 = 0
         var high: Int64 = 0

@@ -26,6 +26,7 @@ extension DummyScript {
 
     /// What comes next after `elapsed`. What is due at one time counts in the order: exit, fail, stop, ping, end.
     package func step(at elapsed: Duration, _ heard: Heard) -> Step {
+        if isIdle { return heard.isStopRequested && !ignoresStop ? .interrupt : .goOn(atMost: Self.tick) }
         if let exitAfter, elapsed >= exitAfter { return .exit }
         if let failAfter, elapsed >= failAfter { return .fail }
         if heard.isStopRequested, !ignoresStop { return .interrupt }
@@ -38,6 +39,7 @@ extension DummyScript {
 
     /// What it says it wrote.
     package func counts(at elapsed: Duration) -> InstanceCounts {
+        guard !isIdle else { return InstanceCounts() }
         let worked = min(elapsed, duration) / .seconds(1)
         return InstanceCounts(recordsWritten: Int64(Double(recordsPerSecond) * worked))
     }

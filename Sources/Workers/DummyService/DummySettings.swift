@@ -17,6 +17,8 @@ package struct DummyScript: Sendable, Equatable {
     package var finishesOnPing = false
     /// It works on after a stop, until it is killed.
     package var ignoresStop = false
+    /// It does nothing at all until it is stopped: nothing of the above but deafness to stops counts.
+    package var isIdle = false
 
     package init() {}
 }
@@ -46,10 +48,14 @@ enum DummySettings {
     static let ignoresStop = Setting<Bool>.flag(
         "DUMMY_IGNORE_STOP", doc: "It works on after a stop, until it is killed.")
 
+    static let isIdle = Setting<Bool>.flag(
+        "DUMMY_NOOP", doc: "It does nothing until it is stopped: no work, no failure, no exit.")
+
     static let group = SettingsGroup(
         "Dummy",
         [
             duration, recordsPerSecond, failAfter, isFailureFinal, exitAfter, finishesOnPing, ignoresStop,
+            isIdle,
         ])
 
     static func script(_ values: SettingValues) -> DummyScript {
@@ -61,6 +67,7 @@ enum DummySettings {
         script.exitAfter = values[exitAfter]
         script.finishesOnPing = values[finishesOnPing]
         script.ignoresStop = values[ignoresStop]
+        script.isIdle = values[isIdle]
         return script
     }
 }

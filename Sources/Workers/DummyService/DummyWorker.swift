@@ -8,7 +8,7 @@ package enum DummyWorker {
     package static let kind = WorkerKind(
         name: Target.dummyService.rawValue,
         summary: "Pretends to work: for a while, with errors, crashes or deaf to stops, as asked.",
-        settings: [DummySettings.group]
+        settings: [DummySettings.group], mayRunPooled: true
     ) { values in
         let script = DummySettings.script(values)
         return { context in try await run(script, context) }
@@ -19,19 +19,29 @@ package enum DummyWorker {
 
     private static func run(_ script: DummyScript, _ context: WorkerContext) async throws -> WorkerOutcome {
         let start = ContinuousClock.now
+        let meters = DummyMeters(context)
+        meters.begin()
         while true {
             let elapsed = ContinuousClock.now - start
             let counts = script.counts(at: elapsed)
             context.loading(counts, message: "Pretending")
+            meters.look(context)
             let heard = DummyScript.Heard(
                 isStopRequested: context.stop.isRequested, hasAnsweredPing: context.pongsSent > 0)
             switch script.step(at: elapsed, heard) {
             case .goOn(let limit): try await Task.sleep(for: limit)
-            case .finish: return .finished(counts)
-            case .interrupt: return .interrupted(counts)
+            case .finish:
+                meters.end(.finished)
+                return .finished(counts)
+            case .interrupt:
+                meters.end(.interrupted)
+                return .interrupted(counts)
             case .fail:
+                meters.end(.error)
                 let reason: EndReason = script.isFailureFinal ? .final : .retriable
                 return .failed(counts, WorkerFailure(reason, "It was asked to fail"))
+            // One of many in a process does not take the others along: it only says nothing more.
+            case .exit where context.isPooled: return .superseded
             case .exit: _exit(crashCode)
             }
         }

@@ -22,8 +22,11 @@ package struct CommandFilter: Sendable {
     }
 
     package mutating func apply(_ command: ControlCommand) -> Reaction {
-        guard command.queueID == queueID, command.commandSeq >= lastSeq else { return .skip }
-        lastSeq = command.commandSeq
+        guard command.queueID == queueID else { return .skip }
+        if command.commandSeq != ControlCommand.outOfSequence {
+            guard command.commandSeq >= lastSeq else { return .skip }
+            lastSeq = command.commandSeq
+        }
         guard command.concerns(queueID, instance, attempt: attempt) else { return .skip }
         switch command.command {
         case .stop: return .stop(reason: command.reason)

@@ -6,17 +6,21 @@ import Synchronization
 /// thirds of the lease stops writing, so that it never writes beside its successor; it goes on when a
 /// heartbeat gets through (design decision 2).
 package final class LeaseState: Sendable {
+    package let duration: Duration
     private let writeLimit: Duration
     private let now: @Sendable () -> ContinuousClock.Instant
     private let renewed: Mutex<ContinuousClock.Instant>
 
-    /// Counts as renewed now: a worker does not write before its `started` was delivered.
+    /// - Parameter isRenewed: true counts as renewed now, for work that begins when `started` was delivered;
+    ///   false lets the work begin before that, and write only after.
     package init(
-        lease: Duration, now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
+        lease: Duration, isRenewed: Bool = true,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
     ) {
+        duration = lease
         writeLimit = lease * 2 / 3
         self.now = now
-        renewed = Mutex(now())
+        renewed = Mutex(isRenewed ? now() : now() - lease)
     }
 
     package var mayWrite: Bool { now() - renewed.withLock { $0 } < writeLimit }

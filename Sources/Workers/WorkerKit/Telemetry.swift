@@ -29,6 +29,8 @@ final class Telemetry: Sendable {
         var progress = Progress()
         var isChanged = false
         var pings: [ControlCommand] = []
+        /// Told that a ping came.
+        var waker: CheckedContinuation<Void, Never>?
         var pongsSent = 0
         var seq: Int64 = 0
     }
@@ -66,9 +68,11 @@ final class Telemetry: Sendable {
     }
 
     func answer(_ ping: ControlCommand) {
-        mailbox.withLock { mailbox in
+        let waker = mailbox.withLock { mailbox in
             if mailbox.pings.count < limits.pingsMax { mailbox.pings.append(ping) }
+            return mailbox.waker.take()
         }
+        waker?.resume()
     }
 
     /// Returns when the broker has stored `started`.
@@ -76,6 +80,32 @@ final class Telemetry: Sendable {
     /// - Throws: the last error, when it could not be delivered within `limit`.
     func sendStarted(limit: Duration) async throws {
         try await send(until: .now + limit) { $0.event(.started, seq: $1, message: "Started") }
+    }
+
+    /// Sends `started` on its way; what is sent later arrives later.
+    func handOverStarted() async throws(KafkaError) -> (QueueEvent, EventSender.Handed) {
+        let event = sender.identity.event(.started, seq: nextSeq(), message: "Started")
+        return (event, try await sender.handOver(event))
+    }
+
+    /// Returns when the broker has stored the `started` that was handed over, or another one.
+    ///
+    /// - Throws: the last error, when it could not be delivered within `limit`.
+    func confirmStarted(_ event: QueueEvent, _ handed: EventSender.Handed, limit: Duration) async throws {
+        do throws(KafkaError) {
+            observe(.eventDelivered(event, took: try await sender.stored(handed)))
+        } catch {
+            observe(.eventFailed(event.status, error))
+            if error.isFatal { throw error }
+            try await sendStarted(limit: limit)
+        }
+    }
+
+    private func nextSeq() -> Int64 {
+        mailbox.withLock { mailbox in
+            mailbox.seq += 1
+            return mailbox.seq
+        }
     }
 
     /// Sends heartbeats, progress and pongs until the task is cancelled.
@@ -94,9 +124,34 @@ final class Telemetry: Sendable {
                 lastSent = .now
                 await sendLoading()
             }
-            try? await Task.sleep(for: limits.tick)
+            await waitForTickOrPing()
         }
         health.endBeat("telemetry")
+    }
+
+    /// A ping is answered at once: its round trip is what people measure.
+    private func waitForTickOrPing() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [limits] in try? await Task.sleep(for: limits.tick) }
+            group.addTask { await self.waitForPing() }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func waitForPing() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = mailbox.withLock { mailbox in
+                    if !mailbox.pings.isEmpty || Task.isCancelled { return true }
+                    mailbox.waker = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            mailbox.withLock { $0.waker.take() }?.resume()
+        }
     }
 
     /// Returns when the broker has stored the final event.
@@ -149,11 +204,7 @@ final class Telemetry: Sendable {
         _ make: @Sendable (WorkerIdentity, _ seq: Int64) -> QueueEvent
     ) async throws {
         while true {
-            let seq = mailbox.withLock { mailbox in
-                mailbox.seq += 1
-                return mailbox.seq
-            }
-            let event = make(sender.identity, seq)
+            let event = make(sender.identity, nextSeq())
             do throws(KafkaError) {
                 let took = try await sender.send(event)
                 health.setReady("kafka")

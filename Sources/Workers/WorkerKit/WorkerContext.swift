@@ -19,6 +19,8 @@ package struct WorkerContext: Sendable {
     package let health: HealthState
     /// The request's trace, to be passed on in records (``Workflow/RecordHeader/traceparent``).
     package let traceparent: Traceparent?
+    /// Whether others run beside it in this process, which it must not end.
+    package let isPooled: Bool
     let telemetry: Telemetry
 
     /// Pings this attempt has answered.

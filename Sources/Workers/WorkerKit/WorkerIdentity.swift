@@ -34,6 +34,21 @@ package struct WorkerIdentity: Sendable, Hashable {
         workerID = values[WorkerSettings.workerID] ?? "\(ProcessEnvironment.hostName())/\(getpid())"
     }
 
+    /// The identity of an offered attempt; what only settings say stays empty until they are read.
+    init(_ offer: PoolOffer, workerID: String) {
+        queueID = offer.queueID
+        instance = offer.id
+        attempt = offer.attempt
+        target = offer.target.rawValue
+        symbol = offer.environment[WorkerSettings.symbol.name] ?? ""
+        type = offer.environment[WorkerSettings.type.name] ?? ""
+        producerID =
+            offer.environment[WorkerSettings.telemetryProducerID.name]
+            ?? DerivedName.producerID(
+                target: offer.target, queue: offer.queueID, instance: offer.instance, attempt: offer.attempt)
+        self.workerID = workerID
+    }
+
     /// An event of this attempt, without seq and counts.
     func event(_ status: QueueEvent.Status?, seq: Int64, message: String) -> QueueEvent {
         QueueEvent(

@@ -19,30 +19,57 @@ enum WorkerObservation: Sendable {
     case kafka(KafkaObservation)
 }
 
-struct WorkerObserver: Sendable {
-    let logger: Logger
+/// The metrics of a worker's frame, made once a process.
+struct WorkerMeters: Sendable {
+    /// What one instance has done; of no meaning where many run.
+    struct Records: Sendable {
+        let read: Gauge
+        let written: Gauge
+        let duplicates: Gauge
+        let deadLetters: Gauge
 
-    private let commands: Counter
-    private let skipped: Counter
-    private let failures: Counter
-    private let kafka: KafkaTelemetry
-    private let delivery: Metrics.Timer
-    private let read: Gauge
-    private let written: Gauge
-    private let duplicates: Gauge
-    private let deadLetters: Gauge
+        init(_ metrics: any MetricsFactory) {
+            read = Gauge(label: "worker_records_read", factory: metrics)
+            written = Gauge(label: "worker_records_written", factory: metrics)
+            duplicates = Gauge(label: "worker_duplicates", factory: metrics)
+            deadLetters = Gauge(label: "worker_dead_letters", factory: metrics)
+        }
+    }
 
-    init(logger: Logger, metrics: any MetricsFactory) {
-        self.logger = logger
+    let commands: Counter
+    let skipped: Counter
+    let failures: Counter
+    let delivery: Metrics.Timer
+    let records: Records?
+
+    init(_ metrics: any MetricsFactory, ofOneInstance: Bool) {
         commands = Counter(label: "worker_commands_total", factory: metrics)
         skipped = Counter(label: "worker_commands_skipped_total", factory: metrics)
         failures = Counter(label: "worker_event_failures_total", factory: metrics)
-        kafka = KafkaTelemetry(logger: logger, metrics: metrics)
         delivery = Metrics.Timer(label: "worker_event_delivery_seconds", factory: metrics)
-        read = Gauge(label: "worker_records_read", factory: metrics)
-        written = Gauge(label: "worker_records_written", factory: metrics)
-        duplicates = Gauge(label: "worker_duplicates", factory: metrics)
-        deadLetters = Gauge(label: "worker_dead_letters", factory: metrics)
+        records = ofOneInstance ? Records(metrics) : nil
+    }
+}
+
+struct WorkerObserver: Sendable {
+    let logger: Logger
+
+    private let meters: WorkerMeters
+    private let kafka: KafkaTelemetry
+    /// Of what happens to every attempt: a pool runs thousands.
+    private let routine: Logger.Level
+
+    init(logger: Logger, metrics: any MetricsFactory) {
+        self.init(
+            logger: logger, meters: WorkerMeters(metrics, ofOneInstance: true),
+            kafka: KafkaTelemetry(logger: logger, metrics: metrics), routine: .info)
+    }
+
+    init(logger: Logger, meters: WorkerMeters, kafka: KafkaTelemetry, routine: Logger.Level) {
+        self.logger = logger
+        self.meters = meters
+        self.kafka = kafka
+        self.routine = routine
     }
 
     /// HELP texts of the metrics above.
@@ -61,32 +88,33 @@ struct WorkerObserver: Sendable {
         switch observation {
         case .commandsRead: logger.debug("Read the commands up to the start")
         case .commandSkipped(let detail):
-            skipped.increment()
+            meters.skipped.increment()
             logger.debug("Skipped a command", metadata: ["error": "\(detail)"])
         case .commandReceived(let command):
-            commands.increment()
+            meters.commands.increment()
             let fields: Logger.Metadata = [
                 "command": "\(command.command.rawValue)", "command_id": "\(command.commandID)",
             ]
             logger.info("Received a command", metadata: fields)
-        case .began: logger.info("Began the work")
+        case .began: logger.log(level: routine, "Began the work")
         case .stopRequested(let reason):
             logger.info("Was asked to stop", metadata: ["reason": "\(reason)"])
         case .eventDelivered(let event, let took):
-            delivery.record(duration: took)
+            meters.delivery.record(duration: took)
             let fields: Logger.Metadata = [
                 "status": "\(event.status?.rawValue ?? event.event.rawValue)", "seq": "\(event.seq)",
             ]
             logger.debug("Delivered an event", metadata: fields)
         case .eventFailed(let status, let error):
-            failures.increment()
+            meters.failures.increment()
             let fields: Logger.Metadata = ["status": "\(status?.rawValue ?? "pong")", "error": "\(error)"]
             logger.warning("Could not deliver an event", metadata: fields)
         case .progressed(let counts):
-            read.record(counts.recordsRead)
-            written.record(counts.recordsWritten)
-            duplicates.record(counts.duplicates)
-            deadLetters.record(counts.deadLetters)
+            guard let records = meters.records else { return }
+            records.read.record(counts.recordsRead)
+            records.written.record(counts.recordsWritten)
+            records.duplicates.record(counts.duplicates)
+            records.deadLetters.record(counts.deadLetters)
         case .listenFailed(let error):
             logger.warning("Could not read commands", metadata: ["error": "\(error)"])
         case .ended(let end): ended(end)
@@ -102,6 +130,6 @@ struct WorkerObserver: Sendable {
             "exit_code": "\(end.exitCode.rawValue)",
         ]
         if let error = end.report?.error { fields["error"] = "\(error)" }
-        logger.log(level: end.exitCode == .finished ? .info : .notice, "Ended", metadata: fields)
+        logger.log(level: end.exitCode == .finished ? routine : .notice, "Ended", metadata: fields)
     }
 }

@@ -61,11 +61,11 @@ struct WorkerParts: Sendable {
             identity: identity, settings: values, connection: connection,
             kafkaObserver: { observer(.kafka($0)) }, stop: StopSignal(), lease: leaseState,
             crashPoints: crashPoints, logger: logger, metrics: base.metrics, health: base.health,
-            traceparent: traceparent, telemetry: telemetry)
+            traceparent: traceparent, isPooled: false, telemetry: telemetry)
     }
 
     /// An event that is late by more than a lease is of no use to the engine: better a new one.
-    private static func eventProducer(lease: Duration) -> KafkaProducerConfiguration {
+    static func eventProducer(lease: Duration) -> KafkaProducerConfiguration {
         var configuration = KafkaProducerConfiguration()
         configuration.deliveryTimeout = min(max(lease, .seconds(5)), .seconds(30))
         configuration.linger = .zero

@@ -32,7 +32,7 @@ package enum WorkerProgram {
         _ kind: WorkerKind, environment: [String: String] = ProcessEnvironment.atStart(),
         output: LogOutput = .standardError
     ) async -> ExitCode {
-        MemoryPolicy.shareOneHeap()
+        WorkerProcess.prepare()
         let fallback = JSONLineLogHandler.logger(service: kind.name, level: .info, output: output)
         do throws(SettingsError) {
             let values = try settings(kind, environment, fallback)
@@ -69,7 +69,7 @@ package enum WorkerProgram {
             let worker = WorkerService(parts: parts, body: body, end: end)
             let endpoints = QuietEndpoints(
                 endpoints: ServiceEndpoints(values, health: health, metrics: metrics, logger: logger),
-                health: health, observe: parts.observe)
+                health: health, onFailure: { parts.observe(.endpointsFailed($0)) })
             try await runServices(
                 [endpoints, worker], grace: values[ServiceSettings.shutdownGrace], logger: logger.quiet)
         } catch let error as SettingsError {
@@ -86,38 +86,5 @@ package enum WorkerProgram {
             return ended.exitCode
         }
         return end.end?.exitCode ?? .retriable
-    }
-}
-
-/// The endpoints of a worker: begun once `started` is out of the door, and never a reason to end the work.
-private struct QuietEndpoints: Service {
-    let endpoints: ServiceEndpoints
-    let health: HealthState
-    let observe: WorkerObserver
-
-    /// A worker that waits for its broker is probed too.
-    private static let waitMax = Duration.milliseconds(500)
-
-    func run() async throws {
-        let deadline = ContinuousClock.now + Self.waitMax
-        while !health.report(.startup).isOK, ContinuousClock.now < deadline {
-            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: .milliseconds(5)) }
-            if Task.isShuttingDownGracefully { return }
-        }
-        do {
-            try await endpoints.run()
-        } catch {
-            observe(.endpointsFailed("\(error)"))
-            try? await gracefulShutdown()
-        }
-    }
-}
-
-extension Logger {
-    /// Without what the service group says about its own steps.
-    fileprivate var quiet: Logger {
-        var copy = self
-        copy.logLevel = max(logLevel, .notice)
-        return copy
     }
 }

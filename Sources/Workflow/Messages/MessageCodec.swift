@@ -58,5 +58,9 @@ package enum MessageCodec {
 package struct MessageError: Error, Sendable, Equatable, CustomStringConvertible {
     package var detail: String
 
+    package init(detail: String) {
+        self.detail = detail
+    }
+
     package var description: String { detail }
 }
