@@ -72,7 +72,7 @@ struct Start: AsyncParsableCommand {
             ]))
     }
 
-    private static func read(_ file: String) throws -> [UInt8] {
+    static func read(_ file: String) throws -> [UInt8] {
         do {
             let input =
                 file == "-" ? FileHandle.standardInput : try FileHandle(forReadingFrom: URL(filePath: file))

@@ -4,6 +4,8 @@ import PostgresBridge
 package enum EngineSchema {
     package static let migrations: [Migration] = [
         Migration(1, "engine", sql: engine), Migration(2, "pause", sql: pause),
+        Migration(3, "reserved", sql: "SELECT 1"), Migration(4, "reserved", sql: "SELECT 1"),
+        ScheduleSchema.migration,
     ]
 
     private static let pause = """
