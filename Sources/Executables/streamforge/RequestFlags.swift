@@ -41,5 +41,7 @@ struct RequestFlags: ParsableArguments {
 
 extension JSONValue {
     /// An object of the fields that have a value.
-    static func fields(_ values: [String: JSONValue?]) -> JSONValue { .object(values.compactMapValues { $0 }) }
+    static func fields(_ values: [String: JSONValue?]) -> JSONValue {
+        .object(values.compactMapValues { $0 })
+    }
 }

@@ -34,7 +34,8 @@ enum ScheduleText {
         default: break
         }
         let left = JSONValue.cell(progress?["seconds_left"])
-        let states = ["waiting", "starting", "running", "finished", "failed", "cancelled"].compactMap { state in
+        let states = ["waiting", "starting", "running", "finished", "failed", "cancelled"].compactMap {
+            state in
             progress?["shards"]?[state]?.integer.flatMap { $0 > 0 ? "\($0) \(state)" : nil }
         }
         return rows([

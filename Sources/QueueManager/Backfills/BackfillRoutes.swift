@@ -173,7 +173,8 @@ package struct BackfillRoutes: Sendable {
 
     private static func notFound(_ name: String) -> RequestError {
         RequestError(
-            .notFound, "There is no backfill \(name.prefix(80))", field: "name", value: String(name.prefix(80)),
+            .notFound, "There is no backfill \(name.prefix(80))", field: "name",
+            value: String(name.prefix(80)),
             hint: "GET /backfills lists them")
     }
 }

@@ -18,7 +18,8 @@ enum ObjectRequest {
             return try JSONAnswer.parse(body)
         } catch {
             throw RequestError(
-                .invalidJSON, "The body cannot be read as JSON", hint: "Send one JSON object, e.g. \(example)")
+                .invalidJSON, "The body cannot be read as JSON", hint: "Send one JSON object, e.g. \(example)"
+            )
         }
     }
 
@@ -42,7 +43,9 @@ enum ObjectRequest {
             throw RequestError(
                 .invalidValue, "The Idempotency-Key is not valid", field: "Idempotency-Key",
                 value: String(key.prefix(40)),
-                hint: "1 to \(StartQueue.idempotencyKeyCharactersMax) printable ASCII characters without blanks")
+                hint:
+                    "1 to \(StartQueue.idempotencyKeyCharactersMax) printable ASCII characters without blanks"
+            )
         }
         return key
     }

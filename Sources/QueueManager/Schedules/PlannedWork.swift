@@ -39,7 +39,8 @@ package struct PlannedWork: Sendable {
             observe: observe
         ).add(to: router)
         BackfillRoutes(
-            store: BackfillStore(pool, clock: clock), starter: starter, cost: cost, wakeups: wakeups.backfills,
+            store: BackfillStore(pool, clock: clock), starter: starter, cost: cost,
+            wakeups: wakeups.backfills,
             observe: observe
         ).add(to: router)
     }

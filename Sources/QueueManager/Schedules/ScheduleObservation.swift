@@ -60,7 +60,8 @@ package struct ScheduleObserver: Sendable {
             logger.info("Started shard", metadata: fields(name, shard, attempt, ["queue_id": "\(queue)"]))
         case .shardRefused(let name, let shard, let attempt, let error):
             countShard("refused")
-            logger.warning("Failed to start shard", metadata: fields(name, shard, attempt, ["error": "\(error)"]))
+            logger.warning(
+                "Failed to start shard", metadata: fields(name, shard, attempt, ["error": "\(error)"]))
         case .shardDelayed(let name, let shard, let attempt, let error):
             countShard("delayed")
             logger.warning("Put off shard", metadata: fields(name, shard, attempt, ["error": "\(error)"]))
@@ -91,6 +92,8 @@ package struct ScheduleObserver: Sendable {
     private func fields(
         _ name: ObjectName, _ shard: Int, _ attempt: Int, _ more: Logger.Metadata
     ) -> Logger.Metadata {
-        more.merging(["backfill": "\(name)", "shard": "\(shard)", "attempt": "\(attempt)"]) { first, _ in first }
+        more.merging(["backfill": "\(name)", "shard": "\(shard)", "attempt": "\(attempt)"]) { first, _ in
+            first
+        }
     }
 }

@@ -63,7 +63,8 @@ package struct ScheduleRoutes: Sendable {
             throw RequestError(
                 .invalidValue, "The schedule never fires: until is over before its next fire time",
                 field: "until", value: spec.until.map(UTCText.seconds),
-                hint: "Give a time after \(UTCText.seconds(spec.cron.next(after: now, in: spec.zone) ?? now))")
+                hint: "Give a time after \(UTCText.seconds(spec.cron.next(after: now, in: spec.zone) ?? now))"
+            )
         }
         _ = try await ObjectRequest.inside("request") {
             try await starter.plan(try spec.body(of: name, firedFor: next))
@@ -107,7 +108,8 @@ package struct ScheduleRoutes: Sendable {
 
     private func pause(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let name = try Self.name(context)
-        let body = try await ObjectRequest.optionalJSON(request, example: "{\"reason\":\"the exchange moves\"}")
+        let body = try await ObjectRequest.optionalJSON(
+            request, example: "{\"reason\":\"the exchange moves\"}")
         let reason = try ObjectReader(body, path: "", known: ["reason"]).string("reason")
         if let reason, reason.count > Self.reasonCharactersMax {
             throw RequestError(
@@ -139,7 +141,8 @@ package struct ScheduleRoutes: Sendable {
         let name = try Self.name(context)
         guard try await store.delete(name) else { throw Self.notFound(name.rawValue) }
         observe(.scheduleChanged(name, change: "deleted"))
-        return try JSONAnswer.response(.ok, .object(["name": .string(name.rawValue), "deleted": .bool(true)]))
+        return try JSONAnswer.response(
+            .ok, .object(["name": .string(name.rawValue), "deleted": .bool(true)]))
     }
 
     private func changed(
@@ -169,7 +172,8 @@ package struct ScheduleRoutes: Sendable {
 
     private static func notFound(_ name: String) -> RequestError {
         RequestError(
-            .notFound, "There is no schedule \(name.prefix(80))", field: "name", value: String(name.prefix(80)),
+            .notFound, "There is no schedule \(name.prefix(80))", field: "name",
+            value: String(name.prefix(80)),
             hint: "GET /schedules lists them")
     }
 }

@@ -26,7 +26,9 @@ package struct BackfillSpec: Sendable, Hashable {
         guard let shardDays = try reader.integer("shard_days", in: Self.shardDays) else {
             throw RequestError(
                 .missingField, "shard_days is missing", field: reader.place("shard_days"),
-                hint: "How many days one queue loads, \(Self.shardDays.lowerBound) to \(Self.shardDays.upperBound)")
+                hint:
+                    "How many days one queue loads, \(Self.shardDays.lowerBound) to \(Self.shardDays.upperBound)"
+            )
         }
         self.shardDays = shardDays
         parallelism = try reader.integer("parallelism", in: Self.parallelism) ?? 4
@@ -48,7 +50,9 @@ package struct BackfillSpec: Sendable, Hashable {
             throw RequestError(
                 .invalidValue, "time_range makes \(shardCount) shards", field: reader.place("shard_days"),
                 value: String(shardDays),
-                hint: "At most \(Self.shardsMax): at least \((Int(range.dayCount) - 1) / Self.shardsMax + 1) days each")
+                hint:
+                    "At most \(Self.shardsMax): at least \((Int(range.dayCount) - 1) / Self.shardsMax + 1) days each"
+            )
         }
     }
 

@@ -53,10 +53,12 @@ package struct BodyPlaceholders: Sendable {
             let placeholder = "\(mark)\(word.prefix(40))}"
             guard word.endIndex < rest.endIndex else {
                 throw RequestError(
-                    .invalidValue, "A placeholder has no end", field: path, value: "\(mark)\(word.prefix(40))",
+                    .invalidValue, "A placeholder has no end", field: path,
+                    value: "\(mark)\(word.prefix(40))",
                     hint: "Close it with }: \(hint)")
             }
-            guard let parsed = Word(word), abs(parsed.shift) <= Self.shiftMax, let value = value(parsed) else {
+            guard let parsed = Word(word), abs(parsed.shift) <= Self.shiftMax, let value = value(parsed)
+            else {
                 throw RequestError(
                     .invalidValue, "There is no placeholder \(placeholder)", field: path, value: placeholder,
                     hint: hint)
@@ -118,7 +120,8 @@ extension BodyPlaceholders {
     /// | `${schedule.name}` | the schedule's name |
     ///
     /// - Parameter fireTime: Unix seconds, as the expression says, without jitter.
-    package static func schedule(_ name: ObjectName, fireTime: Int64, zone: ScheduleZone) -> BodyPlaceholders {
+    package static func schedule(_ name: ObjectName, fireTime: Int64, zone: ScheduleZone) -> BodyPlaceholders
+    {
         let day = floorDivide(fireTime, 86_400)
         let month = CivilDate(daysSince1970: day)
         return BodyPlaceholders(
@@ -140,7 +143,8 @@ extension BodyPlaceholders {
                 default: nil
                 }
             },
-            hint: "Known: ${schedule.day-1}, local_day-1, month_first-1, month_last-1 (any number), time, name")
+            hint:
+                "Known: ${schedule.day-1}, local_day-1, month_first-1, month_last-1 (any number), time, name")
     }
 
     /// What a backfill's request may say of its shard: `${shard.first}`, `${shard.last}`, `${shard.range}`

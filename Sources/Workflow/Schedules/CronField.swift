@@ -83,7 +83,8 @@ struct CronField: Sendable, Hashable {
         var step = 1
         if pieces.count == 2 {
             guard pieces[0] == "*" || pieces[0].contains("-") else {
-                throw error(text, "a step needs a range", hint: "Write \(pieces[0])-\(kind.range.upperBound)/…")
+                throw error(
+                    text, "a step needs a range", hint: "Write \(pieces[0])-\(kind.range.upperBound)/…")
             }
             guard let number = Self.number(pieces[1]), (1...kind.range.upperBound).contains(number) else {
                 throw error(
@@ -116,14 +117,17 @@ struct CronField: Sendable, Hashable {
     private func value(_ text: String, of whole: String) throws(CronError) -> Int {
         if let index = kind.names.firstIndex(of: text.uppercased()), !text.isEmpty { return index }
         guard let number = Self.number(text), kind.range.contains(number) else {
-            throw error(whole, text.isEmpty ? "something is missing" : "there is no \(kind.rawValue) \(text.prefix(20))")
+            throw error(
+                whole,
+                text.isEmpty ? "something is missing" : "there is no \(kind.rawValue) \(text.prefix(20))")
         }
         return number
     }
 
     /// Digits only: `Int` would also read a sign.
     private static func number(_ text: String) -> Int? {
-        (1...3).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil
+        (1...3).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+            ? Int(text) : nil
     }
 
     private func error(_ value: String, _ message: String, hint: String? = nil) -> CronError {
