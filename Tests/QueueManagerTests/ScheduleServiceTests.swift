@@ -82,7 +82,7 @@ struct ScheduleServiceTests {
             try await fixture.settleSchedules("two")
             #expect(try await fixture.outcomes(name) == ["12:01 started"])
             #expect(try await fixture.queueIDs().count == 1)
-            #expect(Set(fixture.asked.all).count == 1 && fixture.asked.all.count == 2)
+            #expect(Set(fixture.asked.all).count == 1 && fixture.asked.all.count >= 2)
         }
     }
 
@@ -114,15 +114,17 @@ struct ScheduleServiceTests {
             _ = try #require(try await fixture.schedules.claims.claim(limit: 1, token: "dead").first)
             let began = ContinuousClock.now
             let service = fixture.scheduleService("two")
-            try await withThrowingTaskGroup(of: Void.self) { group in
+            let delay = try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await service.run() }
                 while try await fixture.outcomes(name) != ["12:01 started"] {
                     try #require(began.duration(to: .now) < .seconds(20))
                     try await Task.sleep(for: .milliseconds(20))
                 }
+                let delay = began.duration(to: .now)
                 group.cancelAll()
+                return delay
             }
-            #expect(began.duration(to: .now) < .seconds(5))
+            #expect(delay < .seconds(5))
         }
     }
 

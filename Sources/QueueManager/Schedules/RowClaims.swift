@@ -28,7 +28,7 @@ package struct RowClaim: Sendable, Hashable {
 struct RowClaims: Sendable {
     /// A replica that dies holds a row up for no longer; one that is slow is harmless, as starts are
     /// idempotent and writes prove the claim.
-    static let leaseSeconds = 3
+    static let leaseSeconds = 2
 
     let pool: PostgresPool
     /// Constants of the program.
