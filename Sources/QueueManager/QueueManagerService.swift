@@ -67,6 +67,7 @@ package struct QueueManagerService: Sendable {
     private let observe: EngineObserver
     private let reconcile = Wakeups()
     private let commands = Wakeups()
+    private let plannedWakeups = PlannedWork.Signals()
 
     package init(_ parts: Parts) {
         self.parts = parts
@@ -104,6 +105,7 @@ package struct QueueManagerService: Sendable {
                 wakeups: reconcile, commandWakeups: commands),
             CommandDispatcher(
                 store: store, broker: kafka.broker, wakeups: commands, clock: parts.clock, observe: observe),
+            planned.scheduleService, planned.backfillService,
             api(feed: feed, onListening: onListening),
         ]
     }
@@ -114,14 +116,10 @@ package struct QueueManagerService: Sendable {
         let router = Router()
         router.add(middleware: ErrorMiddleware(observe: observe))
         ServiceRoutes.add(to: router, health: parts.health, metrics: parts.metrics)
-        let templates = TemplateStore(parts.pool)
-        TemplateRoutes(store: templates).add(to: router)
+        TemplateRoutes(store: TemplateStore(parts.pool)).add(to: router)
+        planned.add(to: router)
         QueueRoutes(
-            store: store,
-            start: StartQueue(
-                store: store, templates: templates, catalog: parts.catalog,
-                newTraceparent: parts.newTraceparent, observe: observe),
-            reconcile: reconcile, feed: feed, cost: parts.exchangeCost
+            store: store, start: start, reconcile: reconcile, feed: feed, cost: parts.exchangeCost
         ).add(to: router)
         var quiet = parts.logger
         quiet.logLevel = max(parts.logger.logLevel, .notice)
@@ -136,6 +134,19 @@ package struct QueueManagerService: Sendable {
                     "Listened for requests", metadata: ["host": "\(parts.host)", "port": "\(port)"])
                 await onListening(port)
             }, logger: quiet)
+    }
+
+    private var start: StartQueue {
+        StartQueue(
+            store: store, templates: TemplateStore(parts.pool), catalog: parts.catalog,
+            newTraceparent: parts.newTraceparent, observe: observe)
+    }
+
+    private var planned: PlannedWork {
+        PlannedWork(
+            pool: parts.pool, starter: QueueStarter(start, store: store, reconcile: reconcile),
+            cost: parts.exchangeCost, replica: parts.replica, wakeups: plannedWakeups,
+            observe: ScheduleObserver(logger: parts.logger, factory: parts.metrics), observeLoop: observe)
     }
 
     private var kafkaObserver: KafkaObserver {

@@ -33,6 +33,15 @@ struct QueueManagerClient: Sendable {
 
     func get(_ path: String) async throws -> JSONValue { try await send(HTTPRequest(.get, base + path)) }
 
+    func put(_ path: String, _ body: [UInt8]) async throws -> JSONValue {
+        try await send(
+            HTTPRequest(.put, base + path, headers: ["Content-Type": "application/json"], body: body))
+    }
+
+    func delete(_ path: String) async throws -> JSONValue {
+        try await send(HTTPRequest(.delete, base + path))
+    }
+
     func post(
         _ path: String, _ body: [UInt8]? = nil, headers: HTTPHeaders = [:]
     ) async throws -> JSONValue {

@@ -127,7 +127,7 @@ package struct QueueRoutes: Sendable {
             ]))
     }
 
-    private static func readBody(_ request: Request) async throws -> ByteBuffer {
+    static func readBody(_ request: Request) async throws -> ByteBuffer {
         var body = ByteBuffer()
         for try await part in request.body {
             guard body.readableBytes + part.readableBytes <= bodyBytesMax else {

@@ -4,7 +4,7 @@ import PostgresBridge
 package enum EngineSchema {
     package static let migrations: [Migration] = [
         Migration(1, "engine", sql: engine), Migration(2, "pause", sql: pause),
-        Migration(3, "looks", sql: looks), TemplateSchema.migration,
+        Migration(3, "looks", sql: looks), TemplateSchema.migration, ScheduleSchema.migration,
     ]
 
     private static let looks = """
