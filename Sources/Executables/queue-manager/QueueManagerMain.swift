@@ -1,4 +1,5 @@
 import ArgumentParser
+import DocumentStores
 import Glibc
 import HTTPBridge
 import JobLaunchers
@@ -68,6 +69,7 @@ struct QueueManagerMain: AsyncParsableCommand {
                 pageRows: values[ExchangeSettings.pageRowsMax],
                 pageWeight: values[ExchangeSettings.klinesWeight],
                 weightPerMinute: values[ExchangeSettings.weightMax]),
+            upkeep: try upkeep(values),
             replica: values[QueueManagerSettings.replica] ?? Self.randomReplica(),
             host: values[ServiceSettings.host], port: values[ServiceSettings.port], logger: logger,
             metrics: PrometheusRegistry(helps: KafkaTelemetry.helps), health: HealthState(),
@@ -83,6 +85,17 @@ struct QueueManagerMain: AsyncParsableCommand {
         }
         try await runServices(services, grace: values[ServiceSettings.shutdownGrace], logger: logger)
         await pool.close()
+    }
+
+    private func upkeep(_ values: SettingValues) throws -> Upkeep.Parts {
+        let choice = try StoreChoice(values)
+        return Upkeep.Parts(
+            documents: DeferredDocumentStore { () async throws(StoreError) in try await choice.open() },
+            retention: RetentionPolicy(
+                historyKeepDays: values[UpkeepSettings.historyKeepDays],
+                queuesKeepDays: values[UpkeepSettings.queuesKeepDays],
+                archiveDirectory: values[UpkeepSettings.archiveDirectory]),
+            projection: values[UpkeepSettings.queuesCollection])
     }
 
     private func databaseConfiguration(_ values: SettingValues) throws -> PostgresConfiguration {

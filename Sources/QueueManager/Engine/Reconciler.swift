@@ -19,6 +19,8 @@ package struct Reconciler: Service {
     let replica: String
     let crashPoints: CrashPoints
     let observe: EngineObserver
+    /// Copies the dead letters of a queue's topics, which are about to go.
+    var collectDeadLetters: @Sendable (QueueID, Plan) async throws -> Void = { _, _ in }
 
     /// Queues looked at side by side.
     static let parallelMax = 8
@@ -145,13 +147,12 @@ package struct Reconciler: Service {
         let age = try await store.millisecondsSinceEnd(of: claim.queueID)
         let keep = policy.topicKeep.milliseconds
         if age < keep { return keep - age }
-        let hasDeadLetters = look.instances.contains { $0.counts.deadLetters > 0 }
+        try await collectDeadLetters(claim.queueID, look.queue.plan)
         var topics: [String] = []
         for step in look.queue.plan.steps where step.target.isProducer {
             let topic = dataTopic(of: step, in: look.queue)
             topics.append(topic)
-            // Dead letters are for people: their topic stays until its own retention takes them.
-            if !hasDeadLetters { topics.append(DerivedName.deadLetterTopic(dataTopic: topic)) }
+            topics.append(DerivedName.deadLetterTopic(dataTopic: topic))
         }
         try await broker.deleteTopics(topics)
         try await store.setCleaned(claim)
