@@ -22,6 +22,7 @@ struct QueueProjectionTests {
                 }
                 if round == 3 { try await stage.projection.store.requestRebuild(of: "queues") }
                 // Killed in the middle: after some step, or with the documents written and the position not moved.
+                stage.store.failures.value = 0
                 let stepCount = Int.random(in: 0...3, using: &random)
                 for _ in 0..<stepCount { _ = try await stage.projection.step() }
                 stage.store.failures.value = Int.random(in: 0...1, using: &random)
