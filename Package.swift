@@ -54,8 +54,8 @@ let package = Package(
         program(
             "queue-manager",
             [
-                "QueueManager", "Workflow", "MarketData", "JobLaunchers", "HTTPBridge", "KafkaBridge",
-                "PostgresBridge", "ServiceRuntime", argumentParser, logging, lifecycle,
+                "QueueManager", "Workflow", "MarketData", "JobLaunchers", "DocumentStores", "HTTPBridge",
+                "KafkaBridge", "PostgresBridge", "ServiceRuntime", argumentParser, logging, lifecycle,
             ]),
         program(
             "streamforge-worker",
@@ -84,7 +84,7 @@ let package = Package(
         module(
             "QueueManager",
             [
-                "Workflow", "MarketData", "ServiceRuntime", "ServiceEndpoints", "KafkaBridge",
+                "Workflow", "MarketData", "RecordChecks", "ServiceRuntime", "ServiceEndpoints", "KafkaBridge",
                 "PostgresBridge", crypto, httpTypes, hummingbird, logging, metrics, lifecycle,
             ]),
         module(
@@ -104,7 +104,7 @@ let package = Package(
         module(
             "ArangoConnector", path: "Sources/Workers/ArangoConnector",
             [
-                "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge",
+                "WorkerKit", "Workflow", "MarketData", "RecordChecks", "ServiceRuntime", "KafkaBridge",
                 "DocumentStores",
             ]),
 
@@ -146,6 +146,8 @@ let package = Package(
         // Domain: values, plans, state machines, names, ports. No I/O, no clock, no C.
         module("Workflow", ["MarketData"]),
         module("MarketData", [crypto]),
+        // Whether the bytes of a record are a document of its stream. Pure, and quick: the connector's hot path.
+        module("RecordChecks", ["MarketData"]),
 
         // Tests.
         module(
@@ -199,12 +201,15 @@ let package = Package(
         tests(
             "ArangoConnectorTests",
             [
-                "ArangoConnector", "WorkerKit", "Workflow", "MarketData", "DocumentStores", "KafkaBridge",
-                "PostgresBridge", "ServiceRuntime",
+                "ArangoConnector", "WorkerKit", "Workflow", "MarketData", "RecordChecks", "DocumentStores",
+                "KafkaBridge", "PostgresBridge", "ServiceRuntime",
             ]),
         tests(
             "QueueManagerTests",
-            ["QueueManager", "EngineSimulation", "Workflow", "ServiceRuntime", "PostgresBridge", logging]),
+            [
+                "QueueManager", "EngineSimulation", "Workflow", "MarketData", "DocumentStores",
+                "ServiceRuntime", "KafkaBridge", "PostgresBridge", logging,
+            ]),
         tests(
             "DocumentationTests",
             [

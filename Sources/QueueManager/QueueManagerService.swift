@@ -21,6 +21,7 @@ package struct QueueManagerService: Sendable {
         package var catalog: SymbolCatalog
         package var policy: EnginePolicy
         package var exchangeCost: ExchangeCost
+        package var upkeep: Upkeep.Parts
         /// Names this replica among others, e.g. host and process.
         package var replica: String
         package var host: String
@@ -37,7 +38,7 @@ package struct QueueManagerService: Sendable {
         package init(
             pool: PostgresPool, kafka: KafkaConnection, topics: EngineTopics, launcher: any JobLauncher,
             environment: JobEnvironment, catalog: SymbolCatalog, policy: EnginePolicy,
-            exchangeCost: ExchangeCost, replica: String,
+            exchangeCost: ExchangeCost, upkeep: Upkeep.Parts, replica: String,
             host: String, port: Int, logger: Logger, metrics: PrometheusRegistry, health: HealthState,
             crashPoints: CrashPoints, newTraceparent: @escaping @Sendable () -> String,
             clock: @escaping @Sendable () -> Double
@@ -50,6 +51,7 @@ package struct QueueManagerService: Sendable {
             self.catalog = catalog
             self.policy = policy
             self.exchangeCost = exchangeCost
+            self.upkeep = upkeep
             self.replica = replica
             self.host = host
             self.port = port
@@ -84,6 +86,10 @@ package struct QueueManagerService: Sendable {
         try await store.migrate()
         let kafka = try await EngineKafka.connect(parts.kafka, topics: parts.topics, observe: kafkaObserver)
         let feed = EventFeed(store: store)
+        let upkeep = try Upkeep(
+            parts.upkeep, pool: parts.pool, kafka: parts.kafka,
+            observe: UpkeepObserver(logger: parts.logger, factory: parts.metrics),
+            kafkaObserver: kafkaObserver)
         return [
             kafka,
             EventReader(
@@ -96,22 +102,27 @@ package struct QueueManagerService: Sendable {
                 changed: { [reconcile] needsLook in
                     if needsLook { reconcile.signal() }
                     feed.signal()
+                    upkeep.feed.signal()
                 }, observe: observe),
             Reconciler(
-                ReconcilerParts(
-                    store: store, broker: kafka.broker, launcher: parts.launcher,
-                    environment: parts.environment, policy: parts.policy, replica: parts.replica,
-                    crashPoints: parts.crashPoints, observe: observe),
-                wakeups: reconcile, commandWakeups: commands),
+                reconcilerParts(kafka.broker, upkeep), wakeups: reconcile, commandWakeups: commands),
             CommandDispatcher(
                 store: store, broker: kafka.broker, wakeups: commands, clock: parts.clock, observe: observe),
             planned.scheduleService, planned.backfillService,
-            api(feed: feed, onListening: onListening),
-        ]
+            api(feed: feed, upkeep: upkeep, onListening: onListening),
+        ] + upkeep.services
+    }
+
+    private func reconcilerParts(_ broker: EngineBroker, _ upkeep: Upkeep) -> ReconcilerParts {
+        var reconciler = ReconcilerParts(
+            store: store, broker: broker, launcher: parts.launcher, environment: parts.environment,
+            policy: parts.policy, replica: parts.replica, crashPoints: parts.crashPoints, observe: observe)
+        reconciler.collectDeadLetters = { try await upkeep.collector.drain($0, $1) }
+        return reconciler
     }
 
     private func api(
-        feed: EventFeed, onListening: @escaping @Sendable (_ port: Int) async -> Void
+        feed: EventFeed, upkeep: Upkeep, onListening: @escaping @Sendable (_ port: Int) async -> Void
     ) -> some Service {
         let router = Router()
         router.add(middleware: ErrorMiddleware(observe: observe))
@@ -121,6 +132,7 @@ package struct QueueManagerService: Sendable {
         QueueRoutes(
             store: store, start: start, reconcile: reconcile, feed: feed, cost: parts.exchangeCost
         ).add(to: router)
+        upkeep.add(to: router)
         var quiet = parts.logger
         quiet.logLevel = max(parts.logger.logLevel, .notice)
         return Application(

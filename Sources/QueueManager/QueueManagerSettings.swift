@@ -82,12 +82,14 @@ package enum QueueManagerSettings {
         groups: [
             ServiceSettings.group, KafkaSettings.group, TopicSettings.group, PostgresSettings.group,
             ExchangeSettings.group, ArangoSettings.group,
+            SettingsGroup("Document store", [DocumentStoreSettings.kind]),
             SettingsGroup(
                 "Queue-manager",
                 [
                     replica, databaseConnectionsMax, topicPartitions, topicReplication, WorkerSettings.lease,
                     startLimit, stopGrace, topicKeep,
                 ]),
+            UpkeepSettings.group,
             SettingsGroup(
                 "Local workers",
                 [
@@ -105,7 +107,10 @@ package enum QueueManagerSettings {
                 KafkaSettings.group, TopicSettings.group, PostgresSettings.group, ExchangeSettings.group,
                 ArangoSettings.group,
             ].flatMap(\.settings)
-            + [WorkerSettings.lease, ServiceSettings.logLevel, ServiceSettings.crashPointsDirectory]
+            + [
+                DocumentStoreSettings.kind, WorkerSettings.lease, ServiceSettings.logLevel,
+                ServiceSettings.crashPointsDirectory,
+            ]
         var variables: [String: String] = [:]
         for name in passed.flatMap({ [$0.name] + $0.aliases }) {
             for name in [name, name + "_FILE"] { variables[name] = environment[name] }

@@ -42,6 +42,9 @@ final class FaultyStore: DocumentStore {
     func claim(_ stream: StreamName, attempt: Int) async throws(StoreError) -> StreamProgress {
         try await store.claim(stream, attempt: attempt)
     }
+    func remove(_ keys: [String], from collection: CollectionName) async throws(StoreError) {
+        try await store.remove(keys, from: collection)
+    }
     func count(in collection: CollectionName, range: KeyRange) async throws(StoreError) -> Int64 {
         try await store.count(in: collection, range: range)
     }

@@ -1,6 +1,6 @@
-import ArangoConnector
 import Foundation
 import MarketData
+import RecordChecks
 import Testing
 
 @Suite struct RecordReaderTests {

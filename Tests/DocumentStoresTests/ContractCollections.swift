@@ -106,6 +106,21 @@ extension DocumentStoreContract {
             let documents = try await store.documents(in: name, makeRange("BTCUSDT", "5m", 0...0))
             #expect(documents.count == 1 && documents[0].contains("9.00"))
         },
+        DocumentStoreContract(name: "removes documents by key, also those that are not there") {
+            store, names in
+            let name = try names.collection()
+            try await store.ensureCollection(name, indexes: [])
+            try await store.write((0..<4).map { makeCandle("BTCUSDT", "5m", $0) }, to: name)
+            let keys = [1, 3, 7].map { makeCandle("BTCUSDT", "5m", $0).key }
+            try await store.remove(keys, from: name)
+            try await store.remove(keys, from: name)
+            try await store.remove([], from: name)
+            let documents = try await store.documents(in: name, makeRange("BTCUSDT", "5m", 0...9))
+            #expect(documents.count == 2)
+            let gone = try names.collection("gone")
+            let error = await #expect(throws: StoreError.self) { try await store.remove(keys, from: gone) }
+            #expect(error?.code == .notFound)
+        },
         DocumentStoreContract(name: "an empty batch writes nothing") { store, names in
             let name = try names.collection()
             try await store.ensureCollection(name, indexes: [])

@@ -63,6 +63,7 @@ struct Rig: Sendable {
             let parts = line.split(separator: "=", maxSplits: 1)
             environment[String(parts[0])] = String(parts[1])
         }
+        environment["QUEUES_COLLECTION"] = "queues"
         let http = HTTPClient()
         let manager = QueueManagerProcess(
             programs: options.programsDirectory, folder: folder, environment: environment,

@@ -57,6 +57,15 @@ package struct ArangoDBDocumentStore: DocumentStore {
         return outcome
     }
 
+    package func remove(_ keys: [String], from collection: CollectionName) async throws(StoreError) {
+        for key in keys {
+            let path = "/_api/document/\(percentEncoded(collection.rawValue))/\(percentEncoded(key))"
+            let call = ArangoDBCall(.delete, path, operation: "remove from \(collection)")
+                .query("waitForSync", "true")
+            _ = try await connection.send(call, accepting: [ArangoDBAnswer.ErrorNumber.documentNotFound])
+        }
+    }
+
     package func count(in collection: CollectionName, range: KeyRange) async throws(StoreError) -> Int64 {
         try await ArangoDBQueries(connection: connection, collection: collection).count(range)
     }

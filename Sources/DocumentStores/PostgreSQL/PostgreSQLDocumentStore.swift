@@ -110,6 +110,13 @@ package final class PostgreSQLDocumentStore: DocumentStore {
         }
     }
 
+    package func remove(_ keys: [String], from collection: CollectionName) async throws(StoreError) {
+        try await attempt("remove from \(collection)") {
+            try await pool.execute(
+                "DELETE FROM \(raw: PostgreSQLSchema.table(collection)) WHERE _key = ANY(\(keys)::text[])")
+        }
+    }
+
     package func count(
         in collection: CollectionName, range: KeyRange
     ) async throws(StoreError) -> Int64 {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import DocumentStores
 import Glibc
 import HTTPBridge
 import JobLaunchers
@@ -69,6 +70,7 @@ struct QueueManagerMain: AsyncParsableCommand {
                 pageRows: values[ExchangeSettings.pageRowsMax],
                 pageWeight: values[ExchangeSettings.klinesWeight],
                 weightPerMinute: values[ExchangeSettings.weightMax]),
+            upkeep: try upkeep(values),
             replica: values[QueueManagerSettings.replica] ?? Self.randomReplica(),
             host: values[ServiceSettings.host], port: values[ServiceSettings.port], logger: logger,
             metrics: PrometheusRegistry(helps: KafkaTelemetry.helps), health: HealthState(),
@@ -85,6 +87,17 @@ struct QueueManagerMain: AsyncParsableCommand {
         try await runServices(services, grace: values[ServiceSettings.shutdownGrace], logger: logger)
         await launchers.close()
         await pool.close()
+    }
+
+    private func upkeep(_ values: SettingValues) throws -> Upkeep.Parts {
+        let choice = try StoreChoice(values)
+        return Upkeep.Parts(
+            documents: DeferredDocumentStore { () async throws(StoreError) in try await choice.open() },
+            retention: RetentionPolicy(
+                historyKeepDays: values[UpkeepSettings.historyKeepDays],
+                queuesKeepDays: values[UpkeepSettings.queuesKeepDays],
+                archiveDirectory: values[UpkeepSettings.archiveDirectory]),
+            projection: values[UpkeepSettings.queuesCollection])
     }
 
     private func databaseConfiguration(_ values: SettingValues) throws -> PostgresConfiguration {

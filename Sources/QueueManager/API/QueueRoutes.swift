@@ -48,7 +48,16 @@ package struct QueueRoutes: Sendable {
         "{\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"2024-08-01:2024-08-07\"}"
 
     static func readJSON(_ request: Request, example: String = startExample) async throws -> JSONValue {
+        try parse(try await readBody(request), example: example)
+    }
+
+    /// nil when the body is empty.
+    static func readOptionalJSON(_ request: Request) async throws -> JSONValue? {
         let body = try await readBody(request)
+        return body.readableBytes == 0 ? nil : try parse(body, example: "{}")
+    }
+
+    private static func parse(_ body: ByteBuffer, example: String) throws(RequestError) -> JSONValue {
         do {
             return try JSONAnswer.parse(body)
         } catch {
@@ -139,13 +148,13 @@ package struct QueueRoutes: Sendable {
         return body
     }
 
-    private static func queueID(_ context: BasicRequestContext) throws(RequestError) -> QueueID {
+    static func queueID(_ context: BasicRequestContext) throws(RequestError) -> QueueID {
         let text = context.parameters.get("queue_id") ?? ""
         guard let id = QueueID(text) else { throw notFound(text) }
         return id
     }
 
-    private static func notFound(_ id: String) -> RequestError {
+    static func notFound(_ id: String) -> RequestError {
         RequestError(
             .notFound, "There is no queue \(id.prefix(80))", field: "queue_id", value: String(id.prefix(80)),
             hint: "GET /queues lists them")

@@ -113,13 +113,10 @@ struct EffectRunner: Sendable {
     }
 
     private func deleteTopics(of queue: QueueState) async throws {
-        let hasDeadLetters = queue.instances.values.contains { $0.counts.deadLetters > 0 }
-        var topics: [String] = []
-        for step in queue.plan.steps where step.target.isProducer {
+        try await parts.collectDeadLetters(queue.queueID, queue.plan)
+        let topics = queue.plan.steps.filter(\.target.isProducer).flatMap { step in
             let topic = dataTopic(of: step, queue)
-            topics.append(topic)
-            // Dead letters are for people: their topic stays until its own retention takes them.
-            if !hasDeadLetters { topics.append(DerivedName.deadLetterTopic(dataTopic: topic)) }
+            return [topic, DerivedName.deadLetterTopic(dataTopic: topic)]
         }
         try await parts.broker.deleteTopics(topics)
     }

@@ -90,3 +90,6 @@ struct RowClaims: Sendable {
         return min(max(wait, 0), limit)
     }
 }
+
+/// The claim of a row was lost to another replica: whatever was planned is void.
+package struct ClaimLost: Error, Sendable, Equatable {}

@@ -35,6 +35,17 @@ package struct HistoryEvent: Sendable, Hashable {
     package var detail: JSONValue
 }
 
+/// Which queues a list shows; nil: any.
+package struct QueueFilter: Sendable, Hashable {
+    package var status: QueueStatus?
+    package var symbol: String?
+
+    package init(status: QueueStatus? = nil, symbol: String? = nil) {
+        self.status = status
+        self.symbol = symbol
+    }
+}
+
 extension EngineStore {
     package static let pageMax = 200
 
@@ -42,26 +53,65 @@ extension EngineStore {
     package func queues(
         status: QueueStatus?, symbol: String?, after cursor: QueueCursor?, limit: Int
     ) async throws -> (rows: [QueueRow], next: QueueCursor?) {
-        let rows = try await pool.execute(
-            """
-            SELECT \(raw: QueueRow.columns), (extract(epoch FROM created_at) * 1000000)::bigint AS created_us
-            FROM streamforge.queues
-            WHERE (\(optional: status?.rawValue)::text IS NULL OR status = \(optional: status?.rawValue)::text)
-            AND (\(optional: symbol)::text IS NULL OR plan->'symbols' ? \(optional: symbol)::text)
-            AND (\(optional: cursor?.createdAtMicroseconds)::bigint IS NULL OR (created_at, queue_id) <
-                (to_timestamp(0) + \(optional: cursor?.createdAtMicroseconds)::bigint
-                * interval '1 microsecond', \(optional: cursor?.queueID)::text))
-            ORDER BY created_at DESC, queue_id DESC LIMIT \(limit + 1)
-            """)
-        var page = try rows.prefix(limit).map { try QueueRow($0) }
-        guard rows.count > limit, let last = rows.prefix(limit).last else { return (page, nil) }
-        page = Array(page.prefix(limit))
+        let filter = QueueFilter(status: status, symbol: symbol)
+        let rows = try await pool.execute(Self.list(filter, after: cursor, limit: limit))
+        let page = rows.prefix(limit)
+        let queues = try page.map { try QueueRow($0) }
+        guard rows.count > limit, let last = page.last else { return (queues, nil) }
         return (
-            page,
+            queues,
             QueueCursor(
                 createdAtMicroseconds: try last["created_us", as: Int64.self],
                 queueID: try last["queue_id", as: String.self])
         )
+    }
+
+    /// A statement of its own for each kind of filter: one for all (`status = $1 OR $1 IS NULL`) uses no index.
+    ///
+    /// Short runs, each in the order of an index, are merged. There is no index over all queues in order: the
+    /// planner would take it for a common status and read past everything newer.
+    ///
+    /// - Returns: gives one row more than `limit` where there are more.
+    static func list(_ filter: QueueFilter, after cursor: QueueCursor?, limit: Int) -> PostgresQuery {
+        var query = QueryParts()
+        let order = "created_at DESC, queue_id DESC"
+        let rows = query.bind(limit + 1)
+        let seek = cursor.map { cursor in
+            let time = query.bind(cursor.createdAtMicroseconds)
+            return "AND (created_at, queue_id) < (to_timestamp(0) + \(time)::bigint * "
+                + "interval '1 microsecond', \(query.bind(cursor.queueID)))"
+        }
+        /// Some tables' rows of one phase or status, in order: an index gives the first of them.
+        func run(_ table: String, _ conditions: String) -> String {
+            """
+            (SELECT queue_id, created_at FROM streamforge.\(table) WHERE \(conditions) \(seek ?? "")
+            ORDER BY \(order) LIMIT \(rows))
+            """
+        }
+        let runs: [String]
+        switch (filter.symbol, filter.status) {
+        case (nil, nil): runs = QueueStatus.allCases.map { run("queues", "status = '\($0.rawValue)'") }
+        case (nil, let status?): runs = [run("queues", "status = \(query.bind(status.rawValue))")]
+        case (let symbol?, nil):
+            let symbol = query.bind(symbol)
+            let phases = ["open"] + QueueStatus.allCases.filter(\.isFinal).map(\.rawValue)
+            runs = phases.map { run("queue_symbols", "symbol = \(symbol) AND phase = '\($0)'") }
+        case (let symbol?, let status?) where status.isFinal:
+            let (symbol, phase) = (query.bind(symbol), query.bind(status.rawValue))
+            runs = [run("queue_symbols", "symbol = \(symbol) AND phase = \(phase)")]
+        case (let symbol?, let status?):
+            // Looks at no more than the open queues of the symbol.
+            let (symbol, status) = (query.bind(symbol), query.bind(status.rawValue))
+            let isSo = "(SELECT q.status FROM streamforge.queues q WHERE q.queue_id = queue_symbols.queue_id)"
+            runs = [run("queue_symbols", "symbol = \(symbol) AND phase = 'open' AND \(isSo) = \(status)")]
+        }
+        let source = "SELECT queue_id FROM (\(runs.joined(separator: " UNION ALL "))) AS runs"
+        return query.query(
+            """
+            SELECT \(QueueRow.columns), (extract(epoch FROM q.created_at) * 1000000)::bigint AS created_us
+            FROM (\(source) ORDER BY \(order) LIMIT \(rows)) AS chosen JOIN streamforge.queues q USING (queue_id)
+            ORDER BY q.created_at DESC, q.queue_id DESC
+            """)
     }
 
     /// nil when there is no such queue.

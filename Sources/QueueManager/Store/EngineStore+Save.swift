@@ -177,6 +177,21 @@ extension EngineStore {
             """
     }
 
+    /// One line of history for whoever does not hold the queue's state; numbered under its row's lock.
+    static func historyInsert(
+        _ queueID: String, kind: String, actor: String, id: InstanceID? = nil, attempt: Int? = nil,
+        detail: [String: JSONValue] = [:]
+    ) throws -> PostgresQuery {
+        """
+        WITH numbered AS (
+            UPDATE streamforge.queues SET event_number = event_number + 1 WHERE queue_id = \(queueID)
+            RETURNING event_number)
+        INSERT INTO streamforge.events (queue_id, number, kind, actor, step, instance, attempt, detail)
+        SELECT \(queueID), event_number, \(kind), \(actor), \(optional: id?.step.rawValue),
+        \(optional: id?.instance), \(optional: attempt), \(PostgresJSON(try text(detail))) FROM numbered
+        """
+    }
+
     private static func saveCommands(_ queues: [QueueState]) throws -> [PostgresQuery] {
         var statements: [PostgresQuery] = []
         let commands = queues.flatMap(\.changes.commands)

@@ -29,6 +29,12 @@ package protocol DocumentStore: Sendable {
         refused: @Sendable ([RefusedDocument]) async throws -> Void
     ) async throws(StoreError) -> WriteOutcome
 
+    /// Removes documents by key, durably; those that are not there are fine.
+    ///
+    /// - Parameter keys: at most a few hundred: this is for upkeep, not for streams.
+    /// - Throws: ``StoreError``: `notFound` when the collection is not there.
+    func remove(_ keys: [String], from collection: CollectionName) async throws(StoreError)
+
     /// Counts the documents of a range.
     func count(in collection: CollectionName, range: KeyRange) async throws(StoreError) -> Int64
 

@@ -1,3 +1,15 @@
+/// Which of the two document stores is used.
+package enum DocumentStoreSettings {
+    package enum Kind: String, Sendable, CaseIterable {
+        case arango, postgres
+    }
+
+    package static let kind = Setting<Kind>.choice(
+        "DOCUMENT_STORE", example: "postgres",
+        doc: "Where documents go. Not set: ArangoDB when `ARANGO_URL` is set, else PostgreSQL."
+    ).optional()
+}
+
 /// ArangoDB as the document store.
 package enum ArangoSettings {
     package static let url = Setting.url(

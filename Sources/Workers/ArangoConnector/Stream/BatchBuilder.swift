@@ -1,4 +1,5 @@
 import KafkaBridge
+import RecordChecks
 import Workflow
 
 /// Turns records into batches: checks their order and their form, keeps to the bounds. No I/O.

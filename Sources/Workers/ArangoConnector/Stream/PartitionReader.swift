@@ -1,4 +1,5 @@
 import KafkaBridge
+import RecordChecks
 import Workflow
 
 /// Reads a partition batch by batch, from a stored position on.

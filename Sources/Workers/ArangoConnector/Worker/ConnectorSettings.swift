@@ -5,10 +5,6 @@ import Workflow
 
 /// What the connector reads from its environment besides what every worker reads.
 enum ConnectorSettings {
-    enum StoreKind: String, Sendable, CaseIterable {
-        case arango, postgres
-    }
-
     static let interval = WorkerSettings.interval.typed(
         expects: "an interval of the exchange: "
             + KlineInterval.allCases.map(\.rawValue).joined(separator: ", ")
@@ -19,10 +15,6 @@ enum ConnectorSettings {
     static let collection = WorkerSettings.collection.typed(
         expects: "1 to \(CollectionName.bytesMax) of A-Z, a-z, 0-9, _ and -, beginning with a letter"
     ) { CollectionName($0) }
-    static let store = Setting<StoreKind>.choice(
-        "DOCUMENT_STORE", example: "postgres",
-        doc: "Where documents go. Not set: ArangoDB when `ARANGO_URL` is set, else PostgreSQL."
-    ).optional()
     static let batchRecords = Setting<Int>.integer(
         "BATCH_RECORDS", in: 1...DocumentBatch.documentsMax, example: "10000",
         doc: "Documents stored at once."
@@ -46,8 +38,8 @@ enum ConnectorSettings {
         SettingsGroup(
             "Document store",
             [
-                collection, WorkerSettings.deadLettersMax, store, batchRecords, batchBytes, batchWait,
-                storeRetry,
+                collection, WorkerSettings.deadLettersMax, DocumentStoreSettings.kind, batchRecords,
+                batchBytes, batchWait, storeRetry,
             ]),
         ArangoSettings.group,
         SettingsGroup("PostgreSQL", [PostgresSettings.optionalURL]),

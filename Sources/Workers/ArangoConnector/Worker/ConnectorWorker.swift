@@ -1,3 +1,4 @@
+import DocumentStores
 import KafkaBridge
 import ServiceRuntime
 import WorkerKit

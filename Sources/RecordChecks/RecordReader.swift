@@ -15,7 +15,7 @@ package struct UnreadableRecord: Error, Sendable, Hashable, CustomStringConverti
 /// Fields beyond the shape are let through: a store keeps what it gets.
 package struct RecordReader: Sendable {
     /// The longest key ArangoDB takes, in bytes.
-    static let keyBytesMax = 254
+    package static let keyBytesMax = 254
 
     private let symbol: Symbol
     private let interval: KlineInterval?

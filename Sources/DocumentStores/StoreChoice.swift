@@ -1,10 +1,9 @@
-import DocumentStores
 import PostgresBridge
 import ServiceRuntime
 import Workflow
 
 /// The store the settings name, with its address; opened later, when it may be away for a while.
-enum StoreChoice: Sendable {
+package enum StoreChoice: Sendable {
     case arangoDB(ArangoDBSettings)
     /// Asked before each new connection.
     case postgreSQL(@Sendable () -> PostgresURL)
@@ -13,13 +12,13 @@ enum StoreChoice: Sendable {
     /// PostgreSQL is always there.
     ///
     /// - Throws: ``SettingsError`` when the address that is needed is not set.
-    init(_ values: SettingValues) throws(SettingsError) {
+    package init(_ values: SettingValues) throws(SettingsError) {
         func refused(_ setting: any AnySetting, _ reason: String) -> SettingsError {
             SettingsError(problems: [SettingProblem(setting, reason: reason)])
         }
         let arango = values[ArangoSettings.url]
         let postgres = values[PostgresSettings.optionalURL]
-        switch (values[ConnectorSettings.store], arango, postgres) {
+        switch (values[DocumentStoreSettings.kind], arango, postgres) {
         case (nil, nil, nil):
             throw refused(
                 PostgresSettings.optionalURL, "is not set and neither is ARANGO_URL: set one of them")
@@ -52,7 +51,7 @@ enum StoreChoice: Sendable {
             caFile: values[ArangoSettings.certificateAuthorityPath])
     }
 
-    func open() async throws(StoreError) -> any DocumentStore {
+    package func open() async throws(StoreError) -> any DocumentStore {
         switch self {
         case .arangoDB(let settings): ArangoDBDocumentStore(settings)
         case .postgreSQL(let currentURL):

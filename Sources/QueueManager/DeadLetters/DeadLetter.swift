@@ -1,0 +1,117 @@
+import MarketData
+import PostgresBridge
+import Workflow
+
+/// A record that could not become a document, as it was copied from its dead-letter topic.
+package struct DeadLetter: Sendable, Hashable {
+    package enum State: String, Sendable, CaseIterable {
+        case open, replayed, discarded
+    }
+
+    /// Of a larger value only this much is kept; such a letter needs another value to be replayed.
+    package static let valueBytesMax = 256 << 10
+    package static let headersMax = 50
+    package static let headerBytesMax = 4_096
+    /// Letters are kept this long.
+    package static let keepDays = 30
+
+    package var queueID: QueueID
+    /// Its number, unique over all queues.
+    package var number: Int64
+    /// `<data topic>/<partition>/<offset>`.
+    package var key: String
+    package var id: InstanceID
+    package var topic: String
+    package var partition: Int32
+    package var offset: Int64
+    package var reason: String
+    package var value: [UInt8]?
+    package var valueBytes: Int
+    package var headers: JSONValue
+    package var firstSeen: String
+    package var state: State
+    package var settledAt: String?
+    package var settledBy: String?
+    package var editedValue: [UInt8]?
+
+    var isCut: Bool { valueBytes > (value?.count ?? 0) }
+
+    static let columns = """
+        queue_id, letter, key, step, instance, topic, partition, record_offset, reason, value, value_bytes, \
+        headers::text AS headers, \(timeText("first_seen")), state, \(timeText("settled_at")), settled_by, \
+        edited_value
+        """
+
+    init(_ row: PostgresRow) throws {
+        queueID = try row.queueID("queue_id")
+        number = try row["letter", as: Int64.self]
+        key = try row["key", as: String.self]
+        id = InstanceID(step: try row.stepID("step"), instance: try row["instance", as: String.self])
+        topic = try row["topic", as: String.self]
+        partition = try row["partition", as: Int32.self]
+        offset = try row["record_offset", as: Int64.self]
+        reason = try row["reason", as: String.self]
+        value = try row["value", as: [UInt8]?.self]
+        valueBytes = try row["value_bytes", as: Int.self]
+        headers = try MessageCodec.decode(JSONValue.self, fromText: try row["headers", as: String.self])
+        firstSeen = try row["first_seen", as: String.self]
+        state = try row.word("state", as: State.self)
+        settledAt = try row["settled_at", as: String?.self]
+        settledBy = try row["settled_by", as: String?.self]
+        editedValue = try row["edited_value", as: [UInt8]?.self]
+    }
+}
+
+/// Which letters of a queue; nil: any.
+package struct DeadLetterFilter: Sendable, Hashable {
+    package var state: DeadLetter.State?
+    package var step: StepID?
+
+    package init(state: DeadLetter.State? = nil, step: StepID? = nil) {
+        self.state = state
+        self.step = step
+    }
+}
+
+/// Where a letter's record was to go.
+struct DeadLetterPlace: Sendable, Hashable {
+    /// The instance that reads the partition; of several the plan's first.
+    var id: InstanceID
+    var symbol: Symbol
+    /// nil for trades.
+    var interval: KlineInterval?
+    /// One for each step that reads the partition.
+    var collections: [CollectionName]
+
+    /// nil when the plan has no such topic or partition.
+    init?(topic: String, partition: Int32, of queueID: QueueID, _ plan: Plan) {
+        let producer = plan.steps.first {
+            $0.target.isProducer && plan.dataTopic(of: $0.id, queueID) == topic
+        }
+        guard let producer, partition >= 0, Int(partition) < plan.symbols.count,
+            let symbol = Symbol(plan.symbols[Int(partition)]), let range = DayRange(plan.timeRange)
+        else { return nil }
+        let consumers = plan.steps.filter { $0.target.isConsumer && $0.input == producer.id }
+        guard let first = consumers.first else { return nil }
+        id = InstanceID(step: first.id, instance: symbol.rawValue)
+        self.symbol = symbol
+        interval = KlineInterval(rawValue: first.interval)
+        collections = consumers.compactMap { step in
+            step.collectionName.flatMap { CollectionName($0) }
+                ?? DerivedName.collection(symbol: symbol, type: step.type, firstDay: range.first)
+        }
+    }
+}
+
+extension Plan {
+    func dataTopic(of step: StepID, _ queueID: QueueID) -> String {
+        DerivedName.dataTopic(queueID, producingStep: step, producingStepCount: producingStepCount)
+    }
+
+    /// The dead-letter topics of a queue.
+    func deadLetterTopics(_ queueID: QueueID) -> [String] {
+        steps.filter(\.target.isProducer).map {
+            DerivedName.deadLetterTopic(dataTopic: dataTopic(of: $0.id, queueID))
+        }
+    }
+}
