@@ -84,8 +84,8 @@ let package = Package(
         module(
             "QueueManager",
             [
-                "Workflow", "MarketData", "RecordChecks", "ServiceRuntime", "ServiceEndpoints", "KafkaBridge",
-                "PostgresBridge", crypto, httpTypes, hummingbird, logging, metrics, lifecycle,
+                "Workflow", "MarketData", "RecordChecks", "ServiceRuntime", "ServiceEndpoints",
+                "KafkaBridge", "PostgresBridge", crypto, httpTypes, hummingbird, logging, metrics, lifecycle,
             ]),
         module(
             "WorkerKit", path: "Sources/Workers/WorkerKit",
@@ -146,7 +146,7 @@ let package = Package(
         // Domain: values, plans, state machines, names, ports. No I/O, no clock, no C.
         module("Workflow", ["MarketData"]),
         module("MarketData", [crypto]),
-        // Whether the bytes of a record are a document of its stream. Pure, and quick: the connector's hot path.
+        // Whether the bytes of a record are a document of its stream: the connector's hot path.
         module("RecordChecks", ["MarketData"]),
 
         // Tests.

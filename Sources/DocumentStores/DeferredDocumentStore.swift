@@ -13,10 +13,12 @@ package actor DeferredDocumentStore: DocumentStore {
     /// Of two first uses at once one store is closed again.
     private func opened(_ operation: String) async throws(StoreError) -> any DocumentStore {
         if let store { return store }
+        let closed = StoreError(.unavailable, operation: operation, detail: "the store was closed")
+        if isClosed { throw closed }
         let new = try await open()
-        guard !isClosed else {
+        if isClosed {
             await new.close()
-            throw StoreError(.unavailable, operation: operation, detail: "the store was closed")
+            throw closed
         }
         if let store {
             await new.close()

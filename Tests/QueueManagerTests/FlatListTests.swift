@@ -190,10 +190,11 @@ struct FlatListTests {
         // Nearly all were replayed.
         try await connection.execute(
             """
-            INSERT INTO streamforge.dead_letters (queue_id, key, step, instance, topic, partition, record_offset,
-                reason, value, value_bytes, headers, state)
-            SELECT \(Self.queueWithLetters.rawValue), 't/0/' || n, CASE n % 2 WHEN 0 THEN 'store' ELSE 'other' END,
-                'BTCUSDT', 't', 0, n, 'bad', '{}', 2, '[]', CASE n % 500 WHEN 0 THEN 'open' ELSE 'replayed' END
+            INSERT INTO streamforge.dead_letters (queue_id, key, step, instance, topic, partition,
+                record_offset, reason, value, value_bytes, headers, state)
+            SELECT \(Self.queueWithLetters.rawValue), 't/0/' || n,
+                CASE n % 2 WHEN 0 THEN 'store' ELSE 'other' END, 'BTCUSDT', 't', 0, n, 'bad', '{}', 2, '[]',
+                CASE n % 500 WHEN 0 THEN 'open' ELSE 'replayed' END
             FROM generate_series(1, \(Self.letterCount)::int) AS n
             """)
     }
@@ -228,7 +229,8 @@ struct FlatListTests {
             SELECT 'wf-fill-' || right((1000000000 + i)::text, 6),
                 CASE WHEN i >= \(firstOpen)::int THEN (ARRAY['pending', 'running', 'paused'])[1 + i % 3]
                 WHEN i % 1000 = 0 THEN 'failed' ELSE 'finished' END,
-                '{}', jsonb_set(\(plan)::jsonb, '{symbols}', jsonb_build_array(CASE WHEN i % 50000 = 7 THEN 'RAREUSDT'
+                '{}', jsonb_set(\(plan)::jsonb, '{symbols}', jsonb_build_array(CASE
+                WHEN i % 50000 = 7 THEN 'RAREUSDT'
                 WHEN i % 2 = 0 THEN 'BTCUSDT' ELSE 'S' || i % 500 || 'USDT' END)), 1,
                 to_timestamp(1700000000 + i), to_timestamp(1700000000 + i),
                 CASE WHEN i < \(firstOpen)::int THEN to_timestamp(1700000010 + i) END, 3,

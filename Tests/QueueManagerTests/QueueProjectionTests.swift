@@ -21,7 +21,8 @@ struct QueueProjectionTests {
                     _ = try await stage.engine.store.request(action, of: id, actor: "test")
                 }
                 if round == 3 { try await stage.projection.store.requestRebuild(of: "queues") }
-                // Killed in the middle: after some step, or with the documents written and the position not moved.
+                // Killed in the middle: after some step, or with the documents written and the position not
+                // moved.
                 stage.store.failures.value = 0
                 let stepCount = Int.random(in: 0...3, using: &random)
                 for _ in 0..<stepCount { _ = try await stage.projection.step() }

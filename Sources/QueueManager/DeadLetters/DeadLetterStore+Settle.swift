@@ -65,8 +65,8 @@ extension DeadLetterStore {
         }
         let results = try await transaction.execute([
             """
-            UPDATE streamforge.dead_letters SET state = \(state.rawValue), settled_at = now(), settled_by = \(actor),
-            edited_value = \(optional: edited)
+            UPDATE streamforge.dead_letters SET state = \(state.rawValue), settled_at = now(),
+            settled_by = \(actor), edited_value = \(optional: edited)
             WHERE queue_id = \(queueID) AND letter = \(letter.number) RETURNING \(raw: DeadLetter.columns)
             """,
             EngineStore.historyInsert(

@@ -58,8 +58,8 @@ package struct DeadLetterStore: Sendable {
         try await pool.withTransaction { transaction in
             let moved = try await transaction.execute([
                 """
-                INSERT INTO streamforge.dead_letter_topics (topic, queue_id) VALUES (\(topic), \(queueID.rawValue))
-                ON CONFLICT DO NOTHING
+                INSERT INTO streamforge.dead_letter_topics (topic, queue_id)
+                VALUES (\(topic), \(queueID.rawValue)) ON CONFLICT DO NOTHING
                 """,
                 """
                 UPDATE streamforge.dead_letter_topics SET next_offset = \(next)
@@ -78,9 +78,9 @@ package struct DeadLetterStore: Sendable {
         """
         INSERT INTO streamforge.dead_letters (queue_id, key, step, instance, topic, partition, record_offset,
             reason, value, value_bytes, headers)
-        VALUES (\(queueID.rawValue), \(letter.key), \(letter.place.id.step.rawValue), \(letter.place.id.instance),
-            \(letter.topic), \(Int(letter.partition)), \(letter.offset), \(letter.reason), \(optional: letter.value),
-            \(letter.valueBytes), \(PostgresJSON(try MessageCodec.encode(letter.headers))))
+        VALUES (\(queueID.rawValue), \(letter.key), \(letter.place.id.step.rawValue),
+            \(letter.place.id.instance), \(letter.topic), \(Int(letter.partition)), \(letter.offset),
+            \(letter.reason), \(optional: letter.value), \(letter.valueBytes), \(PostgresJSON(try MessageCodec.encode(letter.headers))))
         ON CONFLICT (key) DO NOTHING
         """
     }

@@ -43,9 +43,10 @@ package struct HistoryStore: Sendable {
 
     static func page(after cursor: HistoryCursor, limit: Int) -> PostgresQuery {
         """
-        SELECT xid::text AS transaction, queue_id, number, \(raw: timeText("at")), kind, actor, step, instance, attempt,
-        detail::text AS detail FROM streamforge.events
-        WHERE (xid, queue_id, number) > (\(String(cursor.transaction))::xid8, \(cursor.queueID), \(cursor.number))
+        SELECT xid::text AS transaction, queue_id, number, \(raw: timeText("at")), kind, actor, step, instance,
+        attempt, detail::text AS detail FROM streamforge.events
+        WHERE (xid, queue_id, number)
+            > (\(String(cursor.transaction))::xid8, \(cursor.queueID), \(cursor.number))
         AND xid < pg_snapshot_xmin(pg_current_snapshot())
         ORDER BY xid, queue_id, number LIMIT \(limit)
         """

@@ -38,8 +38,8 @@ package struct ProjectionStore: Sendable {
         try await pool.execute(
             """
             UPDATE streamforge.projections SET rebuild_after = \(optional: new.rebuildAfter),
-            xid = \(String(new.feed.transaction))::xid8, queue_id = \(new.feed.queueID), number = \(new.feed.number)
-            WHERE name = \(name) AND rebuild_after IS NOT DISTINCT FROM \(optional: old.rebuildAfter)
+            xid = \(String(new.feed.transaction))::xid8, queue_id = \(new.feed.queueID),
+            number = \(new.feed.number) WHERE name = \(name) AND rebuild_after IS NOT DISTINCT FROM \(optional: old.rebuildAfter)
             AND xid = \(String(old.feed.transaction))::xid8 AND queue_id = \(old.feed.queueID)
             AND number = \(old.feed.number)
             """

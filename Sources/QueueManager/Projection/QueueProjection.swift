@@ -4,8 +4,8 @@ import Workflow
 
 /// Shows queues as documents in the document store, for those who read there; PostgreSQL stays the truth.
 ///
-/// Follows the feed over all queues: each queue that something happened to is read anew and written over what
-/// is there, so repeats are harmless, and the position moves after the documents. One replica at a time. While
+/// Follows the feed over all queues: each queue that something happened to is read anew and written over
+/// what is there, so repeats are harmless, and the position moves after the documents. One replica at a time. While
 /// the store is away nothing moves; afterwards it catches up. A document may be late, it is never lost.
 package struct QueueProjection: Service {
     let store: ProjectionStore

@@ -4,8 +4,8 @@ import Workflow
 /// Writes queues as lines of JSON, one file a day: `queues-YYYY-MM-DD.ndjson`, by the day the queue ended.
 ///
 /// A line holds the rows as they were: `{"queue":{…},"instances":[…],"attempts":[…],"dead_letters":[…],
-/// "events":[…]}`. A queue may come twice, when the job was killed before it noted the first, or when something
-/// was added later: the lines' events complete each other.
+/// "events":[…]}`. A queue may come twice, when the job was killed before it noted the first, or when
+/// something was added later: the lines' events complete each other.
 struct QueueArchive: Sendable {
     let directory: String
 

@@ -66,7 +66,8 @@ extension EngineStore {
         )
     }
 
-    /// A statement of its own for each kind of filter: one for all (`status = $1 OR $1 IS NULL`) uses no index.
+    /// A statement of its own for each kind of filter: one for all (`status = $1 OR $1 IS NULL`) uses no
+    /// index.
     ///
     /// Short runs, each in the order of an index, are merged. There is no index over all queues in order: the
     /// planner would take it for a common status and read past everything newer.
@@ -102,8 +103,11 @@ extension EngineStore {
         case (let symbol?, let status?):
             // Looks at no more than the open queues of the symbol.
             let (symbol, status) = (query.bind(symbol), query.bind(status.rawValue))
-            let isSo = "(SELECT q.status FROM streamforge.queues q WHERE q.queue_id = queue_symbols.queue_id)"
-            runs = [run("queue_symbols", "symbol = \(symbol) AND phase = 'open' AND \(isSo) = \(status)")]
+            let current =
+                "(SELECT q.status FROM streamforge.queues q WHERE q.queue_id = queue_symbols.queue_id)"
+            runs = [
+                run("queue_symbols", "symbol = \(symbol) AND phase = 'open' AND \(current) = \(status)")
+            ]
         }
         let source = "SELECT queue_id FROM (\(runs.joined(separator: " UNION ALL "))) AS runs"
         return query.query(

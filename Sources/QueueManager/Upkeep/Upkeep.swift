@@ -6,7 +6,8 @@ import PostgresBridge
 import ServiceLifecycle
 import Workflow
 
-/// What runs beside the engine, and its routes: the feed over all queues, dead letters, retention, projection.
+/// What runs beside the engine, and its routes: the feed over all queues, dead letters, retention,
+/// projection.
 package struct Upkeep: Sendable {
     package struct Parts: Sendable {
         /// Where replayed letters and the projection go.

@@ -12,9 +12,9 @@ enum UpkeepSchema {
         ALTER TABLE streamforge.events ADD COLUMN xid xid8 NOT NULL DEFAULT pg_current_xact_id();
         CREATE INDEX events_by_transaction ON streamforge.events (xid, queue_id, number);
 
-        -- A transaction gets its number before it waits for the queue's row, so a later event may carry a lower
-        -- one. With the queue's highest so far instead, a queue's events keep their order in the feed; as it is
-        -- never below the transaction's own, nothing is shown too early.
+        -- A transaction gets its number before it waits for the queue's row, so a later event may carry a
+        -- lower one. With the queue's highest so far instead, a queue's events keep their order in the feed; as
+        -- it is never below the transaction's own, nothing is shown too early.
         CREATE FUNCTION streamforge.keep_event_order() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             NEW.xid := greatest(NEW.xid, (SELECT e.xid FROM streamforge.events e

@@ -17,8 +17,8 @@ package enum UpkeepSettings {
     package static let archiveDirectory = Setting.path(
         "ARCHIVE_DIR", example: "/var/lib/streamforge/archive",
         doc:
-            "Queues are written here as lines of JSON before anything of them is deleted; the same folder for all replicas. "
-            + "Not set: they are not."
+            "Queues are written here as lines of JSON before anything of them is deleted; the same folder for all "
+            + "replicas. Not set: they are not."
     ).optional()
     package static let queuesCollection = Setting.text(
         "QUEUES_COLLECTION", example: "queues",
