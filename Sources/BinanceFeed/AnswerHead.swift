@@ -1,10 +1,13 @@
 import HTTPBridge
 import MarketData
+import Workflow
 
 /// What the exchange says about limits in an answer's header fields.
 struct AnswerHead: Sendable, Equatable {
     var status: Int
     var weight: WeightReading?
+    /// Unix seconds of `Date`.
+    var serverSeconds: Int64?
     /// Whole seconds of `Retry-After`.
     var retryAfter: Duration?
 
@@ -12,6 +15,7 @@ struct AnswerHead: Sendable, Equatable {
         status = response.status
         retryAfter = response.headers["Retry-After"].flatMap { Int64($0) }.map { .seconds($0) }
         let date = response.headers["Date"].flatMap(Self.unixSeconds)
+        serverSeconds = date
         let counts = response.headers.fields.compactMap { field -> (used: Int, window: Int64)? in
             guard let window = Self.windowSeconds(field.name), let used = Int(field.value) else { return nil }
             return (used, window)

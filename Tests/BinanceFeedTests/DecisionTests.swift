@@ -1,5 +1,6 @@
 import HTTPBridge
 import Testing
+import Workflow
 
 @testable import BinanceFeed
 

@@ -3,7 +3,7 @@ import PostgresBridge
 /// The tables of the engine, schema `streamforge`: PostgreSQL is the truth (design decision 3).
 package enum EngineSchema {
     package static let migrations: [Migration] = [
-        Migration(1, "engine", sql: engine), Migration(2, "pause", sql: pause),
+        Migration(1, "engine", sql: engine), Migration(2, "pause", sql: pause), exchangeBudgets,
     ]
 
     private static let pause = """
