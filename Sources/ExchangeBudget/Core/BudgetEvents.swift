@@ -25,8 +25,6 @@ package struct BudgetGrant: Sendable, Equatable {
     package var window: Int64?
     /// Requests must be sent within this time.
     package var validMilliseconds: Int64
-    /// What others are known to have used of the window.
-    package var othersAnswered: Int
 }
 
 /// Why nothing was granted, and when to ask again.
@@ -58,18 +56,15 @@ package struct BudgetStay: Sendable, Equatable {
 
 /// What a loader has seen of the exchange since it began.
 package struct BudgetReport: Sendable, Equatable {
-    /// The exchange's count in an answer, with what the loader knew then.
+    /// The exchange's highest count in the window, with what the loader knew then.
     package struct Reading: Sendable, Equatable {
         package var used: Int
         /// Its own weight that was answered in the window by then, this answer included.
         package var answered: Int
-        /// What others were known to have used of the window before the request was sent.
-        package var othersAnswered: Int
 
-        package init(used: Int, answered: Int, othersAnswered: Int) {
+        package init(used: Int, answered: Int) {
             self.used = used
             self.answered = answered
-            self.othersAnswered = othersAnswered
         }
     }
 

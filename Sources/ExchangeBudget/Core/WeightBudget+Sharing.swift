@@ -34,8 +34,7 @@ extension WeightBudget {
         }
         if metering == .unmetered {
             return .grant(
-                BudgetGrant(
-                    weight: want, window: window, validMilliseconds: limits.probe, othersAnswered: 0))
+                BudgetGrant(weight: want, window: window, validMilliseconds: limits.probe))
         }
         guard metering == .metered, let clock, let window else {
             return probe(name, least: least, now: now)
@@ -52,9 +51,7 @@ extension WeightBudget {
             return .wait(hold(.weight, from: now, to: turnAt, again: again))
         }
         return .grant(
-            BudgetGrant(
-                weight: weight, window: window, validMilliseconds: rest,
-                othersAnswered: answeredByOthers(than: name)))
+            BudgetGrant(weight: weight, window: window, validMilliseconds: rest))
     }
 
     /// Before the first answer nothing is known of count and windows: one request finds out for all.
@@ -65,7 +62,7 @@ extension WeightBudget {
         probeBy = name
         probeUntil = now + limits.probe
         return .grant(
-            BudgetGrant(weight: least, window: window, validMilliseconds: limits.probe, othersAnswered: 0))
+            BudgetGrant(weight: least, window: window, validMilliseconds: limits.probe))
     }
 
     /// - Returns: `least` to `want`, or 0.

@@ -7,8 +7,8 @@ import Workflow
 ///
 ///     granted to all + what may still arrive late from the window before + used by others <= usable
 ///
-/// Used by others is the exchange's own count less what our loaders are known to have used, so that a count higher
-/// than ours is believed at once. A grant ends with its window, and so what a lost loader held comes back then.
+/// Used by others is the exchange's highest count less what each of our loaders had used when it read a count: those
+/// are not higher, so all of that is in it. So a count higher than ours is believed at once. A grant ends with its window, and so what a lost loader held comes back then.
 /// Time is a parameter: milliseconds of one clock, which need not agree with the exchange's (``ServerClock``).
 package struct WeightBudget: Sendable, Equatable {
     package struct Limits: Sendable, Equatable {
@@ -50,6 +50,8 @@ package struct WeightBudget: Sendable, Equatable {
         package var granted = 0
         /// Known to be counted by the exchange in the present window.
         package var answered = 0
+        /// As much of it when it read the exchange's count last.
+        package var answeredAtReading = 0
         /// Booked in the window before, and counted in this one at the worst.
         package var late = 0
         /// Sent and not answered when it last reported.
@@ -73,8 +75,6 @@ package struct WeightBudget: Sendable, Equatable {
     package var window: Int64?
     /// The exchange's highest count in it.
     package var reported = 0
-    /// What others use of it behind the same address, by that count.
-    package var usedByOthers = 0
     package var stay: BudgetStay?
     /// Who asks the exchange for the first time, and until when that is waited for.
     package var probeBy: String?
@@ -90,9 +90,9 @@ package struct WeightBudget: Sendable, Equatable {
         holders.values.reduce(usedByOthers) { $0 + $1.granted + $1.late }
     }
 
-    /// What `name`'s fellows are known to have used of the window.
-    package func answeredByOthers(than name: String) -> Int {
-        holders.reduce(0) { $0 + ($1.key == name ? 0 : $1.value.answered) }
+    /// What others use of the window behind the same address, by the exchange's count.
+    package var usedByOthers: Int {
+        max(0, holders.values.reduce(reported) { $0 - $1.answeredAtReading })
     }
 
     /// The only way in. Late and repeated events are harmless: what is told are totals.
@@ -132,11 +132,11 @@ package struct WeightBudget: Sendable, Equatable {
             holder.late = isNext ? min(open, limits.inFlightMax) : 0
             holder.granted = 0
             holder.answered = 0
+            holder.answeredAtReading = 0
             holders[name] = holder.late == 0 && holder.activeUntil <= now ? nil : holder
         }
         window = new
         reported = 0
-        usedByOthers = 0
     }
 
     private mutating func learn(_ report: BudgetReport, from name: String, now: Int64) {
@@ -161,14 +161,13 @@ package struct WeightBudget: Sendable, Equatable {
         }
         holder.unanswered = report.unanswered.values.reduce(0, +)
         holder.seenAt = now
-        holders[name] = holder
         if report.isUnmetered, metering == .unknown { metering = .unmetered }
-        guard let reading = report.reading, report.window == window else { return }
-        metering = .metered
-        // Counts only rise within a window: a lower one is older than what is known.
-        guard reading.used >= reported else { return }
-        reported = reading.used
-        usedByOthers = max(0, reading.used - reading.answered - reading.othersAnswered)
+        if let reading = report.reading, report.window == window {
+            metering = .metered
+            reported = max(reported, reading.used)
+            holder.answeredAtReading = max(holder.answeredAtReading, reading.answered)
+        }
+        holders[name] = holder
     }
 
     private mutating func refuse(_ kind: BudgetStay.Kind, until: Int64) {

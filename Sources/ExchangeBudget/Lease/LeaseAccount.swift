@@ -27,7 +27,6 @@ struct LeaseAccount: Sendable {
         var window: Int64?
         var weight: Int
         var validUntil: Int64
-        var othersAnswered: Int
     }
 
     private let limits: Limits
@@ -82,8 +81,7 @@ struct LeaseAccount: Sendable {
             unansweredWithoutWindow += weight
         }
         return BudgetTicket(
-            weight: weight, takenAt: .milliseconds(now), window: window,
-            othersAnswered: lease?.othersAnswered ?? 0)
+            weight: weight, takenAt: .milliseconds(now), window: window)
     }
 
     private func wait(
@@ -148,9 +146,7 @@ struct LeaseAccount: Sendable {
         let isFirstSecond = reading.serverSeconds % reading.windowSeconds == 0 && reading.windowSeconds > 1
         guard isOfWindow || (ticket.window == nil && !isFirstSecond) else { return }
         guard reading.usedWeight >= report.reading?.used ?? 0 else { return }
-        report.reading = BudgetReport.Reading(
-            used: reading.usedWeight, answered: report.answered,
-            othersAnswered: isOfWindow ? ticket.othersAnswered : 0)
+        report.reading = BudgetReport.Reading(used: reading.usedWeight, answered: report.answered)
     }
 
     // MARK: Asking the budget
@@ -193,7 +189,7 @@ struct LeaseAccount: Sendable {
             let held = lease.map { $0.window == grant.window && $0.validUntil > askedAt ? $0.weight : 0 } ?? 0
             lease = Lease(
                 window: grant.window, weight: held + grant.weight,
-                validUntil: askedAt + grant.validMilliseconds, othersAnswered: grant.othersAnswered)
+                validUntil: askedAt + grant.validMilliseconds)
         case .wait(let wait):
             hold = (wait.reason, askedAt + wait.milliseconds, wait.until)
             // What is held may be spent in a wait for more, not while the exchange wants nobody.

@@ -8,7 +8,7 @@ struct BudgetRow {
 
     static let columns = """
         egress, exchange, weight_max, usable_max, metering, window_seconds, window_number, reported, \
-        used_by_others, clock_low, clock_high, clock_at, stay_kind, stay_until, probe_by, probe_until
+        clock_low, clock_high, clock_at, stay_kind, stay_until, probe_by, probe_until
         """
 
     init(_ row: PostgresRow) throws {
@@ -24,7 +24,6 @@ struct BudgetRow {
         budget.windowSeconds = try row["window_seconds", as: Int64.self]
         budget.window = try row["window_number", as: Int64?.self]
         budget.reported = try row["reported", as: Int.self]
-        budget.usedByOthers = try row["used_by_others", as: Int.self]
         if let low = try row["clock_low", as: Int64?.self], let high = try row["clock_high", as: Int64?.self],
             let at = try row["clock_at", as: Int64?.self]
         {
@@ -51,7 +50,7 @@ struct BudgetRow {
         UPDATE streamforge.exchange_budgets SET weight_max = \(budget.limits.weightMax),
         usable_max = \(budget.limits.usable), metering = \(budget.metering.rawValue),
         window_seconds = \(budget.windowSeconds), window_number = \(optional: budget.window),
-        reported = \(budget.reported), used_by_others = \(budget.usedByOthers),
+        reported = \(budget.reported),
         clock_low = \(optional: budget.clock?.low), clock_high = \(optional: budget.clock?.high),
         clock_at = \(optional: budget.clock?.at), stay_kind = \(optional: budget.stay?.kind.rawValue),
         stay_until = \(optional: budget.stay?.until), probe_by = \(optional: budget.probeBy),
@@ -68,8 +67,8 @@ struct LeaseRow {
     var holder: WeightBudget.Holder
 
     static let columns = """
-        egress, exchange, holder, queue_id, step, instance, attempt, granted, answered, late, unanswered, want, \
-        least, waiting_since, active_until, seen_at
+        egress, exchange, holder, queue_id, step, instance, attempt, granted, answered, answered_at_reading, \
+        late, unanswered, want, least, waiting_since, active_until, seen_at
         """
 
     init(_ row: PostgresRow) throws {
@@ -82,6 +81,7 @@ struct LeaseRow {
         holder = WeightBudget.Holder()
         holder.granted = try row["granted", as: Int.self]
         holder.answered = try row["answered", as: Int.self]
+        holder.answeredAtReading = try row["answered_at_reading", as: Int.self]
         holder.late = try row["late", as: Int.self]
         holder.unanswered = try row["unanswered", as: Int.self]
         holder.want = try row["want", as: Int.self]
@@ -97,7 +97,7 @@ struct LeaseRow {
     ) -> PostgresQuery {
         """
         UPDATE streamforge.exchange_leases SET granted = \(holder.granted), answered = \(holder.answered),
-        late = \(holder.late)
+        answered_at_reading = \(holder.answeredAtReading), late = \(holder.late)
         WHERE egress = \(key.egress) AND exchange = \(key.exchange) AND holder = \(name)
         """
     }
@@ -108,11 +108,11 @@ struct LeaseRow {
         """
         INSERT INTO streamforge.exchange_leases (\(raw: columns)) VALUES (
         \(key.egress), \(key.exchange), \(loader.name), \(loader.queueID), \(loader.step), \(loader.instance),
-        \(loader.attempt), \(holder.granted), \(holder.answered), \(holder.late), \(holder.unanswered),
-        \(holder.want), \(holder.least), \(optional: holder.waitingSince), \(holder.activeUntil),
+        \(loader.attempt), \(holder.granted), \(holder.answered), \(holder.answeredAtReading), \(holder.late),
+        \(holder.unanswered), \(holder.want), \(holder.least), \(optional: holder.waitingSince), \(holder.activeUntil),
         \(holder.seenAt))
         ON CONFLICT (egress, exchange, holder) DO UPDATE SET granted = excluded.granted,
-        answered = excluded.answered, late = excluded.late, unanswered = excluded.unanswered,
+        answered = excluded.answered, answered_at_reading = excluded.answered_at_reading, late = excluded.late, unanswered = excluded.unanswered,
         want = excluded.want, least = excluded.least, waiting_since = excluded.waiting_since,
         active_until = excluded.active_until, seen_at = excluded.seen_at
         """

@@ -19,10 +19,9 @@ extension EngineSchema {
             usable_max     bigint NOT NULL DEFAULT 1,
             metering       text NOT NULL DEFAULT 'unknown',
             window_seconds bigint NOT NULL DEFAULT 60,
-            -- The exchange's window since 1970 that reported, used_by_others and the leases are about.
+            -- The exchange's window since 1970 that reported and the leases are about.
             window_number  bigint,
             reported       bigint NOT NULL DEFAULT 0,
-            used_by_others bigint NOT NULL DEFAULT 0,
             clock_low      bigint,
             clock_high     bigint,
             clock_at       bigint,
@@ -45,6 +44,7 @@ extension EngineSchema {
             attempt       integer NOT NULL,
             granted       bigint NOT NULL,
             answered      bigint NOT NULL,
+            answered_at_reading bigint NOT NULL,
             late          bigint NOT NULL,
             unanswered    bigint NOT NULL,
             want          bigint NOT NULL,

@@ -27,14 +27,11 @@ package struct BudgetTicket: Sendable, Equatable {
     package var takenAt: Duration
     /// The exchange's window it was booked in; nil when none is known.
     package var window: Int64?
-    /// What others had used of that window, as far as was known before the request.
-    package var othersAnswered: Int
 
-    package init(weight: Int, takenAt: Duration = .zero, window: Int64? = nil, othersAnswered: Int = 0) {
+    package init(weight: Int, takenAt: Duration = .zero, window: Int64? = nil) {
         self.weight = weight
         self.takenAt = takenAt
         self.window = window
-        self.othersAnswered = othersAnswered
     }
 }
 
