@@ -55,7 +55,7 @@ let package = Package(
             "queue-manager",
             [
                 "QueueManager", "Workflow", "MarketData", "JobLaunchers", "HTTPBridge", "KafkaBridge",
-                "PostgresBridge", "ServiceRuntime", argumentParser, logging, lifecycle,
+                "PostgresBridge", "ExchangeBudget", "ServiceRuntime", argumentParser, logging, lifecycle,
             ]),
         program(
             "streamforge-worker",

@@ -11,9 +11,14 @@ struct AnswerHead: Sendable, Equatable {
     /// Whole seconds of `Retry-After`.
     var retryAfter: Duration?
 
+    /// The exchange bans for three days at most; a larger number is a proxy's mistake.
+    static let retryAfterMax: Int64 = 7 * 86_400
+
     init(_ response: HTTPResponse) {
         status = response.status
-        retryAfter = response.headers["Retry-After"].flatMap { Int64($0) }.map { .seconds($0) }
+        retryAfter = response.headers["Retry-After"].flatMap { Int64($0) }.map {
+            .seconds(min(max(0, $0), Self.retryAfterMax))
+        }
         let date = response.headers["Date"].flatMap(Self.unixSeconds)
         serverSeconds = date
         let counts = response.headers.fields.compactMap { field -> (used: Int, window: Int64)? in

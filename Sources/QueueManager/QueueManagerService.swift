@@ -1,3 +1,4 @@
+import ExchangeBudget
 import Hummingbird
 import KafkaBridge
 import Logging
@@ -102,6 +103,7 @@ package struct QueueManagerService: Sendable {
                 crashPoints: parts.crashPoints, observe: observe),
             CommandDispatcher(
                 store: store, broker: kafka.broker, wakeups: commands, clock: parts.clock, observe: observe),
+            BudgetWatch(budgets: BudgetStore(parts.pool), metrics: parts.metrics, observe: observe),
             api(feed: feed, onListening: onListening),
         ]
     }
@@ -118,6 +120,7 @@ package struct QueueManagerService: Sendable {
                 store: store, catalog: parts.catalog, newTraceparent: parts.newTraceparent, observe: observe),
             reconcile: reconcile, feed: feed, cost: parts.exchangeCost
         ).add(to: router)
+        BudgetRoutes(budgets: BudgetStore(parts.pool)).add(to: router)
         var quiet = parts.logger
         quiet.logLevel = max(parts.logger.logLevel, .notice)
         return Application(

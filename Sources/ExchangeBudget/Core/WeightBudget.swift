@@ -128,7 +128,7 @@ package struct WeightBudget: Sendable, Equatable {
         for (name, holder) in holders {
             var holder = holder
             // Nothing that was booked in a window is sent after it, but what is on its way may arrive after it.
-            let open = max(0, holder.granted + holder.late - holder.answered)
+            let open = min(holder.granted, max(0, holder.granted + holder.late - holder.answered))
             holder.late = isNext ? min(open, limits.inFlightMax) : 0
             holder.granted = 0
             holder.answered = 0

@@ -16,6 +16,13 @@ package struct BudgetStore: Sendable {
             self.egress = egress
             self.exchange = exchange
         }
+
+        /// The same exchange under the same name, with and without a slash at the end of its URL.
+        package static func exchange(of url: String) -> String {
+            var url = url[...]
+            while url.hasSuffix("/") { url.removeLast() }
+            return String(url)
+        }
     }
 
     /// Who asks; the name is its own for each process.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ExchangeBudget
 import Glibc
 import HTTPBridge
 import JobLaunchers
@@ -59,7 +60,9 @@ struct QueueManagerMain: AsyncParsableCommand {
             launcher: try launcher(values, environment),
             environment: JobEnvironment(
                 controlTopic: values[TopicSettings.control], eventsTopic: values[TopicSettings.events]),
-            catalog: ExchangeSymbols(client: http, baseURL: values[ExchangeSettings.url]).catalog,
+            catalog: ExchangeSymbols(client: http, baseURL: values[ExchangeSettings.url]).catalog.stayingAway(
+                BudgetStore(pool), egress: values[ExchangeSettings.egress],
+                exchange: BudgetStore.Key.exchange(of: values[ExchangeSettings.url])),
             policy: EnginePolicy(
                 lease: values[WorkerSettings.lease], startLimit: values[QueueManagerSettings.startLimit],
                 stopGrace: values[QueueManagerSettings.stopGrace],

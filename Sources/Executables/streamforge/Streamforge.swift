@@ -17,6 +17,6 @@ struct Streamforge: AsyncParsableCommand {
         subcommands: [
             Up.self, Exchange.self, Start.self, List.self, Show.self, Stop.self, Pause.self, Resume.self,
             Terminate.self,
-            Events.self,
+            Events.self, Budgets.self,
         ])
 }

@@ -68,11 +68,10 @@ enum LoaderBudget {
         limits.weightMax = values[ExchangeSettings.weightMax]
         limits.inFlightMax = values[ExchangeSettings.klinesWeight]
         let chosen = limits
-        var exchange = values[ExchangeSettings.url]
-        while exchange.hasSuffix("/") { exchange.removeLast() }
         let identity = context.identity
         let key = BudgetStore.Key(
-            egress: values[ExchangeSettings.egress], exchange: exchange)
+            egress: values[ExchangeSettings.egress],
+            exchange: BudgetStore.Key.exchange(of: values[ExchangeSettings.url]))
         let loader = BudgetStore.Loader(
             // Random, so that a process never takes the account of another.
             name: "\(identity.producerID)/\(UInt64.random(in: 0...UInt64.max))",
