@@ -55,7 +55,8 @@ let package = Package(
             "queue-manager",
             [
                 "QueueManager", "Workflow", "MarketData", "JobLaunchers", "DocumentStores", "HTTPBridge",
-                "KafkaBridge", "PostgresBridge", "ServiceRuntime", argumentParser, logging, lifecycle,
+                "KafkaBridge", "PostgresBridge", "ExchangeBudget", "ServiceRuntime", argumentParser, logging,
+                lifecycle,
             ]),
         program(
             "streamforge-worker",
@@ -85,7 +86,8 @@ let package = Package(
             "QueueManager",
             [
                 "Workflow", "MarketData", "RecordChecks", "ServiceRuntime", "ServiceEndpoints",
-                "KafkaBridge", "PostgresBridge", crypto, httpTypes, hummingbird, logging, metrics, lifecycle,
+                "KafkaBridge", "PostgresBridge", "ExchangeBudget", crypto, httpTypes, hummingbird, logging,
+                metrics, lifecycle,
             ]),
         module(
             "WorkerKit", path: "Sources/Workers/WorkerKit",
@@ -96,7 +98,7 @@ let package = Package(
             "LoaderAPICandles", path: "Sources/Workers/LoaderAPICandles",
             [
                 "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "BinanceFeed",
-                "HTTPBridge", logging, metrics,
+                "ExchangeBudget", "HTTPBridge", "PostgresBridge", logging, metrics,
             ]),
         module(
             "DummyService", path: "Sources/Workers/DummyService",
@@ -123,7 +125,8 @@ let package = Package(
             "DocumentStores",
             ["Workflow", "MarketData", "ServiceRuntime", "PostgresBridge", "HTTPBridge", crypto]),
         module("JobLaunchers", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
-        module("BinanceFeed", ["MarketData", "HTTPBridge"]),
+        module("BinanceFeed", ["Workflow", "MarketData", "HTTPBridge"]),
+        module("ExchangeBudget", ["Workflow", "PostgresBridge"]),
 
         // Bridges: each wraps one C library; no C type leaves its bridge.
         module("KafkaBridge", exclude: ["CRdkafka"], ["CRdkafka", "ServiceRuntime", logging, metrics]),
@@ -180,7 +183,8 @@ let package = Package(
                 "DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", "ServiceRuntime",
                 hummingbird, logging,
             ]),
-        tests("BinanceFeedTests", ["BinanceFeed", "ReplayExchange", "MarketData", "HTTPBridge"]),
+        tests("BinanceFeedTests", ["BinanceFeed", "ReplayExchange", "Workflow", "MarketData", "HTTPBridge"]),
+        tests("ExchangeBudgetTests", ["ExchangeBudget", "QueueManager", "Workflow", "PostgresBridge"]),
         tests(
             "ReplayExchangeTests", resources: [.copy("Fixtures"), .copy("real_clients.py")],
             ["ReplayExchange", "MarketData", "HTTPBridge", "ServiceRuntime"]),
@@ -195,7 +199,8 @@ let package = Package(
             "LoaderAPICandlesTests",
             [
                 "LoaderAPICandles", "WorkerKit", "Workflow", "MarketData", "ReplayExchange", "KafkaBridge",
-                "BinanceFeed", "HTTPBridge", "ServiceRuntime",
+                "BinanceFeed", "HTTPBridge", "ServiceRuntime", "ExchangeBudget", "PostgresBridge",
+                "QueueManager",
             ]),
         tests("DummyServiceTests", ["DummyService", "WorkerKit", "Workflow", "ServiceRuntime"]),
         tests(

@@ -1,17 +1,26 @@
 import HTTPBridge
 import MarketData
+import Workflow
 
 /// What the exchange says about limits in an answer's header fields.
 struct AnswerHead: Sendable, Equatable {
     var status: Int
     var weight: WeightReading?
+    /// Unix seconds of `Date`.
+    var serverSeconds: Int64?
     /// Whole seconds of `Retry-After`.
     var retryAfter: Duration?
 
+    /// The exchange bans for three days at most; a larger number is a proxy's mistake.
+    static let retryAfterMax: Int64 = 7 * 86_400
+
     init(_ response: HTTPResponse) {
         status = response.status
-        retryAfter = response.headers["Retry-After"].flatMap { Int64($0) }.map { .seconds($0) }
+        retryAfter = response.headers["Retry-After"].flatMap { Int64($0) }.map {
+            .seconds(min(max(0, $0), Self.retryAfterMax))
+        }
         let date = response.headers["Date"].flatMap(Self.unixSeconds)
+        serverSeconds = date
         let counts = response.headers.fields.compactMap { field -> (used: Int, window: Int64)? in
             guard let window = Self.windowSeconds(field.name), let used = Int(field.value) else { return nil }
             return (used, window)

@@ -1,5 +1,6 @@
 import HTTPBridge
 import MarketData
+import Workflow
 
 /// Reads candles from the exchange's REST API (or the replay exchange): pages in order, none lost, none
 /// doubled, limits kept.
@@ -25,7 +26,7 @@ package struct BinanceFeed: Sendable {
 
     let baseURL: String
     let http: HTTPClient
-    let budget: WeightBudget
+    let budget: any RequestBudget
     let clock: FeedClock
     let configuration: Configuration
     let observe: @Sendable (FeedObservation) -> Void
@@ -36,7 +37,7 @@ package struct BinanceFeed: Sendable {
     ///   - baseURL: without a path, e.g. `https://api.binance.com`.
     ///   - observe: called on the reading task; must not block.
     package init(
-        baseURL: String, http: HTTPClient, budget: WeightBudget, clock: FeedClock = .system,
+        baseURL: String, http: HTTPClient, budget: any RequestBudget, clock: FeedClock = .system,
         configuration: Configuration = Configuration(),
         observe: @escaping @Sendable (FeedObservation) -> Void = { _ in }
     ) {

@@ -1,3 +1,5 @@
+import Workflow
+
 /// What happened while reading, for logs and metrics.
 package enum FeedObservation: Sendable, Equatable {
     /// A page was read; `duration` covers the request and the scan, not the waits before it.
@@ -6,7 +8,9 @@ package enum FeedObservation: Sendable, Equatable {
     case retried(attempt: Int, reason: String, wait: Duration)
     /// The exchange asked to stay away.
     case limited(status: Int, wait: Duration)
-    /// The weight budget held a request back.
+    /// The weight budget lets a request wait; told at the beginning of each wait.
+    case waiting(BudgetWait)
+    /// Gate and weight budget held a request back so long.
     case heldBack(Duration)
     /// The exchange has no candles there.
     case holeFound(KlineHole)

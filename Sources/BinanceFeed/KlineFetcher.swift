@@ -1,6 +1,7 @@
 import HTTPBridge
 import MarketData
 import Synchronization
+import Workflow
 
 /// The longest range the exchange has taken, once it refused a longer one; shared by a read's pages.
 final class LookupSpan: Sendable {
@@ -42,9 +43,9 @@ struct KlineFetcher: Sendable {
     func page(from start: Int64) async throws -> KlinePage {
         var tries = Tries(began: feed.clock.now(), end: span.end(from: start, to: range.closedEnd))
         while true {
-            try await holdBack(&tries)
+            let ticket = try await holdBack(&tries, start: start)
             let began = feed.clock.now()
-            let (verdict, response, head) = try await ask(start: start, end: tries.end)
+            let (verdict, response, head) = try await ask(ticket, start: start, end: tries.end)
             switch verdict {
             case .data:
                 guard let response else { continue }
@@ -74,20 +75,31 @@ struct KlineFetcher: Sendable {
         }
     }
 
-    /// Waits for the gate and the budget.
-    private func holdBack(_ tries: inout Tries) async throws {
+    /// Waits for the budget and the gate.
+    ///
+    /// The budget comes first: it tells other loaders of a refusal at once, not when our own wait is over.
+    private func holdBack(_ tries: inout Tries, start: Int64) async throws -> BudgetTicket {
         let began = feed.clock.now()
-        // The gate is asked again after the budget: another page's answer may have closed it meanwhile.
-        try await feed.gate.pass()
-        try await feed.budget.spend(feed.configuration.klinesWeight)
-        try await feed.gate.pass()
-        let wait = feed.clock.now() - began
-        tries.excused += wait
-        if wait > .milliseconds(1) { feed.observe(.heldBack(wait)) }
+        let budget = feed.budget
+        do {
+            var ticket = try await budget.take(feed.configuration.klinesWeight) { feed.observe(.waiting($0)) }
+            // Weight belongs to a window: what was booked before a wait is no good after it.
+            while !feed.gate.isOpen {
+                budget.settle(ticket, BudgetAnswer(.unsent))
+                try await feed.gate.pass()
+                ticket = try await budget.take(feed.configuration.klinesWeight) { feed.observe(.waiting($0)) }
+            }
+            let wait = feed.clock.now() - began
+            tries.excused += wait
+            if wait > .milliseconds(1) { feed.observe(.heldBack(wait)) }
+            return ticket
+        } catch let failure as BudgetError {
+            throw error(.rateLimited, start, failure.detail)
+        }
     }
 
     private func ask(
-        start: Int64, end: Int64
+        _ ticket: BudgetTicket, start: Int64, end: Int64
     ) async throws -> (AnswerVerdict, HTTPResponse?, AnswerHead?) {
         let configuration = feed.configuration
         let url =
@@ -99,9 +111,11 @@ struct KlineFetcher: Sendable {
         do throws(HTTPError) {
             let response = try await feed.http.execute(request, bodyBytesMax: configuration.bodyBytesMax)
             let head = AnswerHead(response)
-            if let weight = head.weight { feed.budget.learn(weight) }
-            return (AnswerVerdict(response, head: head), response, head)
+            let verdict = AnswerVerdict(response, head: head)
+            feed.budget.settle(ticket, BudgetAnswer(verdict, head, margin: configuration.retry.retryAfterMargin))
+            return (verdict, response, head)
         } catch {
+            feed.budget.settle(ticket, BudgetAnswer(.unknown))
             if error.code == .cancelled || Task.isCancelled { throw CancellationError() }
             return (AnswerVerdict(error), nil, nil)
         }
@@ -151,5 +165,18 @@ struct KlineFetcher: Sendable {
         FeedError(
             code, operation: "klines \(range.symbol) \(range.interval.rawValue) from \(start)",
             detail: detail, exchange: refusal, retryAfter: retryAfter)
+    }
+}
+
+extension BudgetAnswer {
+    /// - Parameter margin: added to what the exchange asks for, as it is for this process itself.
+    init(_ verdict: AnswerVerdict, _ head: AnswerHead, margin: Duration) {
+        let outcome: Outcome =
+            switch verdict {
+            case .data: .data
+            case .wait(let wait, _): head.status == 418 ? .banned(wait + margin) : .backOff(wait + margin)
+            case .retry, .split, .refused: .error
+            }
+        self.init(outcome, reading: head.weight, serverSeconds: head.serverSeconds)
     }
 }

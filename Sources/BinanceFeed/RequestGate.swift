@@ -15,6 +15,8 @@ final class RequestGate: Sendable {
         closedUntil.withLock { $0 = max($0, end) }
     }
 
+    var isOpen: Bool { closedUntil.withLock { $0 } <= clock.now() }
+
     /// Waits until the gate is open; throws `CancellationError` at once when the task is cancelled.
     func pass() async throws {
         while true {

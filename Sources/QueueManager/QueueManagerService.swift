@@ -1,3 +1,4 @@
+import ExchangeBudget
 import Hummingbird
 import KafkaBridge
 import Logging
@@ -109,6 +110,7 @@ package struct QueueManagerService: Sendable {
             CommandDispatcher(
                 store: store, broker: kafka.broker, wakeups: commands, clock: parts.clock, observe: observe),
             planned.scheduleService, planned.backfillService,
+            BudgetWatch(budgets: BudgetStore(parts.pool), metrics: parts.metrics, observe: observe),
             api(feed: feed, upkeep: upkeep, onListening: onListening),
         ] + upkeep.services
     }
@@ -133,6 +135,7 @@ package struct QueueManagerService: Sendable {
             store: store, start: start, reconcile: reconcile, feed: feed, cost: parts.exchangeCost
         ).add(to: router)
         upkeep.add(to: router)
+        BudgetRoutes(budgets: BudgetStore(parts.pool)).add(to: router)
         var quiet = parts.logger
         quiet.logLevel = max(parts.logger.logLevel, .notice)
         return Application(

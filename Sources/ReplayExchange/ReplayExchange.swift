@@ -66,6 +66,8 @@ package struct ReplayExchange: Service {
         package var statistics: ExchangeStatistics { core.statistics.snapshot }
         package var faults: FaultSettings { core.faults.settings }
         package func setFaults(_ faults: FaultSettings) { core.faults.update(faults) }
+        /// Request weight that `address` has used in the present window, as the limits count it.
+        package func usedWeight(of address: String = "127.0.0.1") -> Int { core.usedWeight(of: address) }
         /// The exchange's present, Unix milliseconds.
         package var now: Int64 { core.clock.now }
     }

@@ -1,5 +1,6 @@
 import HTTPBridge
 import Testing
+import Workflow
 
 @testable import BinanceFeed
 
@@ -28,6 +29,14 @@ import Testing
         // The code counts also where a proxy changed the status.
         let refusal = ExchangeRefusal(code: -1003, message: "words")
         #expect(Self.verdict(400, Self.body(-1003)) == .wait(.seconds(60), refusal))
+    }
+
+    @Test func `a Retry-After that cannot be meant is cut`() {
+        let refusal = ExchangeRefusal(code: -1003, message: "words")
+        let most = Duration.seconds(AnswerHead.retryAfterMax)
+        let huge = String(Int64.max)
+        #expect(Self.verdict(429, Self.body(-1003), ["Retry-After": huge]) == .wait(most, refusal))
+        #expect(Self.verdict(429, Self.body(-1003), ["Retry-After": "-7"]) == .wait(.zero, refusal))
     }
 
     @Test(arguments: [500, 502, 503, 504, 520])

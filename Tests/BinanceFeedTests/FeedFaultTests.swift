@@ -58,10 +58,10 @@ struct FeedFaultTests {
             $0.limits?.weightMax = 10
             $0.limits?.windowSeconds = 4
         } _: { fixture in
-            var limits = WeightBudget.LocalLimits()
+            var limits = LocalBudget.Limits()
             limits.weightMax = 10
             limits.usableShare = 0.8
-            let reading = try await fixture.read(with: fixture.feed(budget: .local(limits)))
+            let reading = try await fixture.read(with: fixture.feed(budget: LocalBudget(limits)))
             #expect(reading.openTimes == BinanceFeedTests.month)
             #expect(fixture.exchange.statistics.answers == ["200": 9])
             let waits = fixture.observations.all.filter { if case .heldBack = $0 { true } else { false } }
@@ -127,7 +127,7 @@ struct FeedFaultTests {
         configuration.retry.backoffInitial = .milliseconds(1)
         // Port 1 is reserved; nothing listens there.
         let feed = BinanceFeed(
-            baseURL: "http://127.0.0.1:1", http: http, budget: .unlimited, configuration: configuration)
+            baseURL: "http://127.0.0.1:1", http: http, budget: UnlimitedBudget(), configuration: configuration)
         let range = KlineRange(
             symbol: try #require(Symbol("BTCUSDT")), interval: .hour1, from: 0, to: 7_200_000, asOf: .max / 2)
         let error = await #expect(throws: FeedError.self) { try await feed.klines(range) { _ in } }
@@ -156,7 +156,7 @@ struct FeedFaultTests {
             configuration.retry.attemptMax = 2
             configuration.retry.backoffInitial = .milliseconds(1)
             let feed = BinanceFeed(
-                baseURL: fixture.exchange.baseURL + "/?", http: fixture.http, budget: .unlimited,
+                baseURL: fixture.exchange.baseURL + "/?", http: fixture.http, budget: UnlimitedBudget(),
                 configuration: configuration)
             let error = await #expect(throws: FeedError.self) { try await fixture.read(with: feed) }
             #expect(error?.code == .corrupt)

@@ -3,6 +3,7 @@ import MarketData
 import ReplayExchange
 import Synchronization
 import Testing
+import Workflow
 
 @testable import BinanceFeed
 
@@ -60,7 +61,7 @@ struct FeedFixture: Sendable {
 
     /// A feed with short back-offs and a known seed.
     func feed(
-        pageRowsMax: Int = 1_000, budget: WeightBudget = .unlimited,
+        pageRowsMax: Int = 1_000, budget: any RequestBudget = UnlimitedBudget(),
         _ change: (inout FeedRetryPolicy) -> Void = { _ in }
     ) -> BinanceFeed {
         var configuration = BinanceFeed.Configuration()

@@ -2,6 +2,7 @@ import Foundation
 import KafkaBridge
 import LoaderAPICandles
 import MarketData
+import ReplayExchange
 import ServiceRuntime
 import TestSupport
 import Testing
@@ -15,10 +16,12 @@ struct WorkerStage: Sendable {
     let control: String
 
     static func run(
-        latencyMilliseconds: Int = 5, _ body: @Sendable (WorkerStage) async throws -> Void
+        latencyMilliseconds: Int = 5, limits: WeightLimits? = nil,
+        _ body: @Sendable (WorkerStage) async throws -> Void
     ) async throws {
         try await LoadBench.run { options in
             options.faults.latencyMilliseconds = latencyMilliseconds
+            options.limits = limits
         } _: { bench in
             let directory = FileManager.default.temporaryDirectory.appending(path: uniqueName("crash")).path
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -84,7 +87,12 @@ struct WorkerStage: Sendable {
         }
     }
 
-    func finalEvents() async throws -> [QueueEvent] {
+    /// What the workers wrote.
+    func log() throws -> String { try String(contentsOfFile: "\(directory)/worker.log", encoding: .utf8) }
+
+    func finalEvents() async throws -> [QueueEvent] { try await allEvents().filter(\.finished) }
+
+    func allEvents() async throws -> [QueueEvent] {
         let admin = try KafkaAdmin(bench.kafka)
         let end = try await admin.watermarks(of: TopicPartition(events, 0)).high
         await admin.close()
@@ -96,8 +104,7 @@ struct WorkerStage: Sendable {
         while !isAtEnd {
             let polled = try await consumer.poll(timeout: .seconds(5))
             for record in polled {
-                let event = try MessageCodec.decode(QueueEvent.self, from: record.value ?? [])
-                if event.finished { found.append(event) }
+                found.append(try MessageCodec.decode(QueueEvent.self, from: record.value ?? []))
             }
             for case .endReached(_, let offset) in polled.events where offset >= end { isAtEnd = true }
         }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DocumentStores
+import ExchangeBudget
 import Glibc
 import HTTPBridge
 import JobLaunchers
@@ -61,7 +62,9 @@ struct QueueManagerMain: AsyncParsableCommand {
             launcher: launchers.route,
             environment: JobEnvironment(
                 controlTopic: values[TopicSettings.control], eventsTopic: values[TopicSettings.events]),
-            catalog: ExchangeSymbols(client: http, baseURL: values[ExchangeSettings.url]).catalog,
+            catalog: ExchangeSymbols(client: http, baseURL: values[ExchangeSettings.url]).catalog.stayingAway(
+                BudgetStore(pool), egress: values[ExchangeSettings.egress],
+                exchange: BudgetStore.Key.exchange(of: values[ExchangeSettings.url])),
             policy: EnginePolicy(
                 lease: values[WorkerSettings.lease], startLimit: values[QueueManagerSettings.startLimit],
                 stopGrace: values[QueueManagerSettings.stopGrace],

@@ -69,7 +69,7 @@ extension DeadLetterStore {
             settled_by = \(actor), edited_value = \(optional: edited)
             WHERE queue_id = \(queueID) AND letter = \(letter.number) RETURNING \(raw: DeadLetter.columns)
             """,
-            EngineStore.historyInsert(
+            try EngineStore.historyInsert(
                 queueID, kind: "dead_letter_\(state.rawValue)", actor: actor, id: letter.id,
                 detail: [
                     "letter": .integer(letter.number), "key": .string(letter.key),

@@ -90,6 +90,11 @@ final class ExchangeCore: Sendable {
         }
     }
 
+    func usedWeight(of address: String) -> Int {
+        let now = clock.realTime
+        return ledger.withLock { $0.usedWeight(of: address, now: now) }
+    }
+
     /// Books the weight; a refusal when the client is over its limit.
     private func admit(_ address: String, weight: Int) -> (Refusal?, usedWeight: Int?) {
         guard let limits else { return (nil, nil) }

@@ -1,8 +1,9 @@
 import BinanceFeed
+import ServiceRuntime
 import Synchronization
 import Workflow
 
-/// Counts what the exchange did in this attempt, for the events.
+/// Counts what the exchange did in this attempt, and tells the events how far the load is or what it waits for.
 final class ExchangeMeter: Sendable {
     private struct State {
         var requests: Int64 = 0
@@ -10,13 +11,26 @@ final class ExchangeMeter: Sendable {
         var refusals: Int64 = 0
         /// The exchange's own count after the last answer.
         var usedWeight: Int?
+        var progress = LoadProgress()
     }
+
+    /// As ``WorkerContext/loading(_:message:extra:)``.
+    typealias Tell = @Sendable (InstanceCounts, _ message: String, _ extra: [String: JSONValue]) -> Void
 
     private let state = Mutex(State())
     private let observer: LoaderObserver
 
-    init(observer: LoaderObserver) {
+    private let tell: Tell
+
+    init(observer: LoaderObserver, tell: @escaping Tell) {
         self.observer = observer
+        self.tell = tell
+    }
+
+    /// Tells what is committed.
+    func report(_ progress: LoadProgress) {
+        state.withLock { $0.progress = progress }
+        tell(progress.counts, "Loading", extra(progress))
     }
 
     func note(_ observation: FeedObservation) {
@@ -31,10 +45,29 @@ final class ExchangeMeter: Sendable {
             case .limited:
                 state.requests += 1
                 state.refusals += 1
-            case .heldBack, .holeFound: break
+            case .waiting, .heldBack, .holeFound: break
             }
         }
         observer(observation)
+        if case .waiting(let wait) = observation, wait.duration >= Self.waitTold {
+            let progress = state.withLock { $0.progress }
+            tell(progress.counts, Self.message(wait), extra(progress))
+        }
+    }
+
+    /// Shorter waits are over before anybody has read of them.
+    private static let waitTold = Duration.milliseconds(500)
+
+    /// What a wait is for, for people.
+    static func message(_ wait: BudgetWait) -> String {
+        let end = wait.until.map { " until \(UTCTimestamp(milliseconds: $0))" } ?? ""
+        switch wait.reason {
+        case .weight, .turn, .inFlight: return "Waiting for exchange weight\(end)"
+        case .probe: return "Waiting for another loader's first answer of the exchange"
+        case .backOff: return "Waiting as the exchange asked to stay away\(end)"
+        case .ban: return "Waiting while the exchange bans this address\(end)"
+        case .storeAway: return "Waiting for the database of the exchange's budget"
+        }
     }
 
     /// The `extra` of an event: requests of this attempt, and what is known of holes.

@@ -1,4 +1,5 @@
 import BinanceFeed
+import ExchangeBudget
 import Logging
 import Metrics
 import WorkerKit
@@ -11,6 +12,10 @@ struct LoaderObserver: Sendable {
     private let retries: Counter
     private let limited: Counter
     private let holes: Counter
+    private let waits: Metrics.Timer
+    private let asks: Metrics.Timer
+    private let askFailures: Counter
+    private let granted: Counter
 
     init(_ context: WorkerContext) {
         self.init(logger: context.logger, metrics: context.metrics)
@@ -23,6 +28,10 @@ struct LoaderObserver: Sendable {
         retries = Counter(label: "exchange_retries_total", factory: metrics)
         limited = Counter(label: "exchange_limited_total", factory: metrics)
         holes = Counter(label: "exchange_candles_missing_total", factory: metrics)
+        waits = Timer(label: "exchange_budget_wait_seconds", factory: metrics)
+        asks = Timer(label: "exchange_budget_ask_duration_seconds", factory: metrics)
+        askFailures = Counter(label: "exchange_budget_ask_failures_total", factory: metrics)
+        granted = Counter(label: "exchange_budget_granted_weight_total", factory: metrics)
     }
 
     func callAsFunction(_ observation: FeedObservation) {
@@ -40,14 +49,36 @@ struct LoaderObserver: Sendable {
             logger.warning(
                 "Kept away from the exchange",
                 metadata: ["status": "\(status)", "wait_ms": "\(wait.wholeMilliseconds)"])
+        case .waiting(let wait):
+            logger.debug(
+                "Waited for request weight",
+                metadata: ["reason": "\(wait.reason)", "wait_ms": "\(wait.duration.wholeMilliseconds)"])
         case .heldBack(let wait):
-            logger.debug("Waited for request weight", metadata: ["wait_ms": "\(wait.wholeMilliseconds)"])
+            waits.recordNanoseconds(wait.wholeMilliseconds * 1_000_000)
+            logger.debug("Held back a request", metadata: ["wait_ms": "\(wait.wholeMilliseconds)"])
         case .holeFound(let hole):
             holes.increment(by: Int(hole.candleCount))
             logger.info(
                 "Found a hole",
                 metadata: ["from": "\(hole.from)", "to": "\(hole.to)", "candles": "\(hole.candleCount)"])
         }
+    }
+
+    func callAsFunction(_ observation: LeasedBudget.Observation) {
+        switch observation {
+        case .asked(let duration, let weight):
+            asks.recordNanoseconds(duration.wholeMilliseconds * 1_000_000)
+            granted.increment(by: weight)
+        case .failed(let error):
+            askFailures.increment()
+            logger.warning("Failed to reach the exchange's budget", metadata: ["error": "\(error)"])
+        case .closed: logger.debug("Gave back exchange weight")
+        }
+    }
+
+    /// The limit counts for this process alone.
+    func countedAlone(_ reason: String) {
+        logger.warning("Counted the exchange's limit per process", metadata: ["reason": "\(reason)"])
     }
 }
 

@@ -22,6 +22,7 @@ enum LoaderSettings {
         SettingsGroup("Candles", [interval, timeRange, WorkerSettings.asOf]),
         WorkerSettings.data,
         ExchangeSettings.group,
+        SettingsGroup("PostgreSQL", [PostgresSettings.optionalURL]),
     ]
 
     /// - Throws: ``SettingsError`` for what no single setting shows.

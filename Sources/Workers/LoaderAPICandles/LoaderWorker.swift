@@ -24,10 +24,15 @@ package enum LoaderWorker {
             range: range, output: TopicPartition(values[WorkerSettings.topic], partition),
             transactionalID: DerivedName.transactionalID(context.identity.queueID, context.identity.instance),
             attempt: context.identity.attempt, traceparent: context.traceparent?.description)
-        let exchange = ExchangeMeter(observer: LoaderObserver(context))
+        let observer = LoaderObserver(context)
+        let exchange = ExchangeMeter(observer: observer) { counts, message, extra in
+            context.loading(counts, message: message, extra: extra)
+        }
+        let budget = try await LoaderBudget.make(values, context, observer)
         let load = CandleLoad(
-            plan, feed: makeFeed(values, context, exchange), ports: makePorts(context, exchange))
+            plan, feed: makeFeed(values, context, budget, exchange), ports: makePorts(context, exchange))
         let (outcome, progress) = try await load.run()
+        await budget.close()
         switch outcome {
         case .finished:
             let missing = range.candleCount - progress.lastSeq
@@ -41,10 +46,9 @@ package enum LoaderWorker {
     }
 
     private static func makeFeed(
-        _ values: SettingValues, _ context: WorkerContext, _ exchange: ExchangeMeter
+        _ values: SettingValues, _ context: WorkerContext, _ budget: any RequestBudget,
+        _ exchange: ExchangeMeter
     ) -> BinanceFeed {
-        var limits = WeightBudget.LocalLimits()
-        limits.weightMax = values[ExchangeSettings.weightMax]
         var configuration = BinanceFeed.Configuration()
         configuration.pageRowsMax = values[ExchangeSettings.pageRowsMax]
         configuration.klinesWeight = values[ExchangeSettings.klinesWeight]
@@ -52,7 +56,7 @@ package enum LoaderWorker {
         return BinanceFeed(
             baseURL: values[ExchangeSettings.url],
             http: HTTPClient(.init(caFile: values[ExchangeSettings.certificateAuthorityPath])),
-            budget: .local(limits), configuration: configuration, observe: { exchange.note($0) })
+            budget: budget, configuration: configuration, observe: { exchange.note($0) })
     }
 
     private static func makePorts(_ context: WorkerContext, _ exchange: ExchangeMeter) -> LoadPorts {
@@ -61,7 +65,7 @@ package enum LoaderWorker {
             waitToWrite: { try await context.waitToWrite() },
             mayWrite: { context.lease.mayWrite },
             stopRequested: { await context.stop.wait() },
-            report: { progress in context.loading(progress.counts, extra: exchange.extra(progress)) },
+            report: { exchange.report($0) },
             crashPoints: context.crashPoints)
     }
 }

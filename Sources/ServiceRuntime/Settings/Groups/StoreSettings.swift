@@ -35,7 +35,8 @@ package enum PostgresSettings {
         "POSTGRES_URL",
         doc:
             "PostgreSQL's address, `postgres://user:password@host:port/database`: the queue-manager's state; "
-            + "for workers, the document store where `ARANGO_URL` is not set.")
+            + "for workers, the document store where `ARANGO_URL` is not set, and the exchange's shared budget "
+            + "where `EXCHANGE_BUDGET_URL` is not.")
     package static let group = SettingsGroup("PostgreSQL", [url])
     /// For workers, which need one of the two stores.
     package static let optionalURL = url.optional()
@@ -65,6 +66,12 @@ package enum ExchangeSettings {
         "EXCHANGE_EGRESS", example: "default",
         doc: "The address loaders go out by; those of one name share the exchange's weight limit."
     ).fallback("default")
+    package static let budgetURL = Setting.secret(
+        "EXCHANGE_BUDGET_URL",
+        doc:
+            "PostgreSQL's address for loaders that share the exchange's weight limit, with a user that sees the "
+            + "budget's tables only. Not set: `POSTGRES_URL`; without both the limit counts per process."
+    ).optional()
 
     package static let pageRowsMax = Setting<Int>.integer(
         "EXCHANGE_PAGE_ROWS", in: 1...1_000, example: "1000", doc: "Candles asked for at once."
@@ -84,5 +91,6 @@ package enum ExchangeSettings {
     ).optional()
 
     package static let group = SettingsGroup(
-        "Exchange", [url, egress, pageRowsMax, klinesWeight, weightMax, certificateAuthorityPath])
+        "Exchange",
+        [url, egress, budgetURL, pageRowsMax, klinesWeight, weightMax, certificateAuthorityPath])
 }
