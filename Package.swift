@@ -85,7 +85,8 @@ let package = Package(
             "QueueManager",
             [
                 "Workflow", "MarketData", "ServiceRuntime", "ServiceEndpoints", "KafkaBridge",
-                "PostgresBridge", "ExchangeBudget", crypto, httpTypes, hummingbird, logging, metrics, lifecycle,
+                "PostgresBridge", "ExchangeBudget", crypto, httpTypes, hummingbird, logging, metrics,
+                lifecycle,
             ]),
         module(
             "WorkerKit", path: "Sources/Workers/WorkerKit",
