@@ -112,7 +112,8 @@ struct KlineFetcher: Sendable {
             let response = try await feed.http.execute(request, bodyBytesMax: configuration.bodyBytesMax)
             let head = AnswerHead(response)
             let verdict = AnswerVerdict(response, head: head)
-            feed.budget.settle(ticket, BudgetAnswer(verdict, head, margin: configuration.retry.retryAfterMargin))
+            feed.budget.settle(
+                ticket, BudgetAnswer(verdict, head, margin: configuration.retry.retryAfterMargin))
             return (verdict, response, head)
         } catch {
             feed.budget.settle(ticket, BudgetAnswer(.unknown))

@@ -127,7 +127,8 @@ struct FeedFaultTests {
         configuration.retry.backoffInitial = .milliseconds(1)
         // Port 1 is reserved; nothing listens there.
         let feed = BinanceFeed(
-            baseURL: "http://127.0.0.1:1", http: http, budget: UnlimitedBudget(), configuration: configuration)
+            baseURL: "http://127.0.0.1:1", http: http, budget: UnlimitedBudget(), configuration: configuration
+        )
         let range = KlineRange(
             symbol: try #require(Symbol("BTCUSDT")), interval: .hour1, from: 0, to: 7_200_000, asOf: .max / 2)
         let error = await #expect(throws: FeedError.self) { try await feed.klines(range) { _ in } }

@@ -211,8 +211,11 @@ struct BudgetStoreTests {
     /// Shifts the budget's clock to 10 s into a window.
     ///
     /// - Returns: that time, Unix milliseconds.
-    private static func startOfWindow(_ pool: PostgresPool, _ shift: borrowing Mutex<Int64>) async throws -> Int64 {
-        let rows = try await pool.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now")
+    private static func startOfWindow(_ pool: PostgresPool, _ shift: borrowing Mutex<Int64>) async throws
+        -> Int64
+    {
+        let rows = try await pool.execute(
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now")
         let now = try #require(try rows.first?["now", as: Int64.self])
         let wanted = (now / 60_000 + 1) * 60_000 + 10_000
         shift.withLock { $0 = wanted - now }

@@ -111,7 +111,7 @@ import Workflow
                 .wait(BudgetHold(reason: .ban, milliseconds: 30_000, until: 0)), to: request, askedAt: 3)
         }
         #expect(Self.reason(account.take(2, now: 100)) == .ban)
-        #expect(Self.reason(account.take(2, now: 120_001)) == nil)
+        #expect(Self.reason(account.take(2, now: 120_002)) == nil)
     }
 
     @Test func `a ban that others met stops it too`() {

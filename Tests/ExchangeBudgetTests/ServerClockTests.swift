@@ -33,7 +33,8 @@ import Testing
 
     @Test func `another clock sees the same with what its reading leaves open`() {
         // Ours reads 1,000 to 1,030 when the other reads 50,000.
-        let clock = ServerClock(low: 90_000, high: 90_010, at: 1_030).seen(by: 50_000, between: 1_000, and: 1_030)
+        let clock = ServerClock(low: 90_000, high: 90_010, at: 1_030).seen(
+            by: 50_000, between: 1_000, and: 1_030)
         #expect(clock == ServerClock(low: 41_000, high: 41_040, at: 50_000))
     }
 }

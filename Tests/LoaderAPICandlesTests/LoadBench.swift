@@ -66,7 +66,8 @@ struct LoadBench: Sendable {
         configuration.retry.backoffMax = .milliseconds(50)
         configuration.retry.attemptMax = 50
         return BinanceFeed(
-            baseURL: exchange.baseURL, http: HTTPClient(), budget: LocalBudget(), configuration: configuration)
+            baseURL: exchange.baseURL, http: HTTPClient(), budget: LocalBudget(), configuration: configuration
+        )
     }
 
     /// Ports of a load that is never stopped, changed by `change`.

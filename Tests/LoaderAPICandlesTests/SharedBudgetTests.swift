@@ -56,7 +56,8 @@ struct SharedBudgetTests {
         return peaks
     }
 
-    @Test func `four processes share one limit, one is killed, and the exchange never refuses`() async throws {
+    @Test func `four processes share one limit, one is killed, and the exchange never refuses`() async throws
+    {
         try await withPostgres { pool in
             try await EngineStore(pool).migrate()
             try await WorkerStage.run(limits: Self.limits) { stage in
@@ -93,7 +94,8 @@ struct SharedBudgetTests {
                     #expect(records.digest == (try await stage.bench.sourceDigest(stage.bench.range())))
                 }
                 let messages = Set(try await stage.allEvents().map { $0.message })
-                #expect(messages.contains { $0.hasPrefix("Waiting for exchange weight until 2") }, "\(messages)")
+                #expect(
+                    messages.contains { $0.hasPrefix("Waiting for exchange weight until 2") }, "\(messages)")
                 let views = try await BudgetStore(pool).budgets()
                 #expect(views.map(\.key.exchange) == [stage.bench.exchange.baseURL])
                 // Who ended in good order holds nothing.
@@ -110,7 +112,8 @@ struct SharedBudgetTests {
         }
     }
 
-    @Test func `a database without the budget is of use only where nothing else was asked for`() async throws {
+    @Test func `a database without the budget is of use only where nothing else was asked for`() async throws
+    {
         try await withPostgres { pool in
             let url = pool.configuration.currentURL().revealed
             try await WorkerStage.run { stage in

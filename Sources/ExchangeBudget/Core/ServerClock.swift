@@ -56,7 +56,9 @@ package struct ServerClock: Sendable, Equatable {
     ///   - reading: what the other clock showed at some moment between `from` and `to` of this one.
     package func seen(by reading: Int64, between from: Int64, and to: Int64) -> ServerClock {
         let now = max(from, to)
-        return ServerClock(low: earliest(at: now) - now + from - reading, high: latest(at: now) - now + now - reading, at: reading)
+        return ServerClock(
+            low: earliest(at: now) - now + from - reading, high: latest(at: now) - now + now - reading,
+            at: reading)
     }
 
     private func drift(until now: Int64) -> Int64 {

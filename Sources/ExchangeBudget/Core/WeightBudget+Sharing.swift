@@ -67,8 +67,8 @@ extension WeightBudget {
 
     /// - Returns: `least` to `want`, or 0.
     private func offer(to name: String, want: Int, least: Int, now: Int64) -> Int {
-        // Alone in its window, any request is let through: otherwise one dearer than the limit never is.
-        if committed == 0 { return max(least, min(want, limits.usable)) }
+        // Alone in its window, a request dearer than the limit is let through: otherwise it never is.
+        if committed == 0, least > limits.usable { return least }
         guard let asker = holders[name] else { return 0 }
         let room = limits.usable - committed
         guard room >= least else { return 0 }

@@ -51,10 +51,13 @@ struct LeaseAccount: Sendable {
     /// What to do before a request of `weight`; after `.ask` and `.wait`, ask again.
     mutating func take(_ weight: Int, now: Int64) -> Step {
         if let refusal, refusal.until > now {
-            if isRefusalUntold, hold.map({ $0.until <= now }) ?? true { return .ask(request(weight, now: now)) }
+            if isRefusalUntold, hold.map({ $0.until <= now }) ?? true {
+                return .ask(request(weight, now: now))
+            }
             let reason: BudgetWait.Reason = refusal.kind == .ban ? .ban : .backOff
             let again = isRefusalUntold ? hold?.until ?? refusal.until : refusal.until
-            return wait(reason, until: min(again, refusal.until), serverTime: serverTime(refusal.until), now: now)
+            return wait(
+                reason, until: min(again, refusal.until), serverTime: serverTime(refusal.until), now: now)
         }
         let unanswered = report.unanswered.values.reduce(unansweredWithoutWindow, +)
         if unanswered > 0, unanswered + weight > limits.inFlightMax {

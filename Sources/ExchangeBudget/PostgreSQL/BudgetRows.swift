@@ -160,5 +160,7 @@ package struct BudgetView: Sendable {
 
     package var waitingCount: Int { leases.count { $0.holder.waitingSince != nil } }
     /// Granted and not known to be used.
-    package var leased: Int { leases.reduce(0) { $0 + max(0, $1.holder.granted + $1.holder.late - $1.holder.answered) } }
+    package var leased: Int {
+        leases.reduce(0) { $0 + max(0, $1.holder.granted + $1.holder.late - $1.holder.answered) }
+    }
 }

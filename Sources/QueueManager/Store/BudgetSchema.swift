@@ -5,7 +5,7 @@ extension EngineSchema {
     ///
     /// Loaders change these two tables and see no other: role `streamforge_budget`. Where our user may not create
     /// roles, an operator does it (docs/operations.md).
-    static let exchangeBudgets = Migration(3, "exchange budgets", sql: budgets)
+    static let exchangeBudgets = Migration(7, "exchange budgets", sql: budgets)
 
     private static let budgets = """
         -- One row for each egress (the address loaders go out by) and exchange. Its lock orders all changes.
