@@ -88,9 +88,6 @@ let package = Package(
                 "Workflow", "MarketData", "RecordChecks", "ServiceRuntime", "ServiceEndpoints",
                 "KafkaBridge", "PostgresBridge", "ExchangeBudget", crypto, httpTypes, hummingbird, logging,
                 metrics, lifecycle,
-                "Workflow", "MarketData", "ServiceRuntime", "ServiceEndpoints", "KafkaBridge",
-                "PostgresBridge", "ExchangeBudget", crypto, httpTypes, hummingbird, logging, metrics,
-                lifecycle,
             ]),
         module(
             "WorkerKit", path: "Sources/Workers/WorkerKit",

@@ -148,9 +148,17 @@ struct FlatListTests {
             _ = try await store.queues(status: .failed, symbol: nil, after: nil, limit: 50)
             _ = try await store.queue(id)
             _ = try await store.events(of: id, after: 0, limit: 100)
-            let claims = try await store.claimQueues(limit: 8, token: "test-\(round)")
-            #expect(claims.count == 8)
-            for claim in claims { try await store.release(claim, lookAgainMilliseconds: 3_600_000) }
+            let due = LookRequest(.due(limit: 8, token: "test-\(round)")) {
+                engine.broker.eventPartition(of: $0)
+            }
+            let looks = try await store.look(due) { _, _, _ in
+                var plan = LookPlan()
+                plan.effects = [.createTopics]
+                return plan
+            }
+            #expect(looks.count == 8)
+            try await store.renew(looks.map(\.claim))
+            for look in looks { try await store.release(look.claim, lookAgain: 3_600_000) }
             _ = try await store.millisecondsToNextLook(limit: 1_000)
             try await store.requestLook(at: open)
             _ = try await DeadLetterStore(pool).waiting(limit: 10)

@@ -63,7 +63,7 @@ package struct StartQueue: Sendable {
     }
 
     /// The plan of a request: its own, or that of the template it names.
-    private func plan(of body: JSONValue) async throws -> (plan: Plan, expansion: TemplateExpansion?) {
+    func plan(of body: JSONValue) async throws -> (plan: Plan, expansion: TemplateExpansion?) {
         guard let request = try TemplateRequest(body) else { return (try PlanBuilder().build(body), nil) }
         guard let row = try await templates.template(request.reference) else {
             throw TemplateRoutes.notFound(request.reference.description, field: "template")

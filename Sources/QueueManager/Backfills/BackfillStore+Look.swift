@@ -217,8 +217,7 @@ extension BackfillStore {
 
     /// Another try later, unless nobody wants the shard any more and nothing was created.
     func recordRetry(_ shard: StartingShard, reason: String, isKnownToBeNothing: Bool) async throws {
-        let pause = StartRetry.backoff.milliseconds(
-            afterFailures: shard.tries + 1, jitter: Double.random(in: 0...1))
+        let pause = StartRetry.pause(afterFailures: shard.tries + 1)
         let rows = try await pool.execute(
             """
             UPDATE streamforge.backfill_shards SET tries = tries + 1, reason = \(StartRetry.reason(reason)),

@@ -37,8 +37,8 @@ package struct QueueStarter: Sendable {
                 reconcile.signal()
                 return result.queueID
             },
-            plan: { try PlanBuilder().build($0) },
-            validate: { try await start.validate(body: $0) },
+            plan: { try await start.plan(of: $0).plan },
+            validate: { try await start.validate(body: $0).plan },
             stop: { queue in
                 _ = try await store.request(.stop, of: queue, actor: Self.actor)
                 reconcile.signal()
@@ -73,7 +73,18 @@ package struct QueueStarter: Sendable {
 
 /// Pauses between tries of a start that is not possible just now.
 enum StartRetry {
-    static let backoff = RetryBackoff(initialMilliseconds: 500, maxMilliseconds: 15_000)
+    private static let policy = {
+        var policy = RetryPolicy()
+        policy.backoffInitialSeconds = 0.5
+        policy.backoffMaxSeconds = 15
+        return policy
+    }()
+
+    /// Milliseconds until the next try; how much of them chance takes away is drawn here.
+    static func pause(afterFailures failures: Int) -> Int64 {
+        policy.delay(afterFailures: failures, jitter: .random(in: 0...1)).milliseconds
+    }
+
     /// An error's text is kept up to this length.
     static let reasonCharactersMax = 500
 

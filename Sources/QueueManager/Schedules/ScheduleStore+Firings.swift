@@ -128,8 +128,7 @@ extension ScheduleStore {
     /// - Parameter mayGiveUp: the firing has failed when its time is over.
     /// - Returns: whether it was given up.
     func recordRetry(_ firing: StartingFiring, reason: String, mayGiveUp: Bool) async throws -> Bool {
-        let pause = StartRetry.backoff.milliseconds(
-            afterFailures: firing.tries + 1, jitter: Double.random(in: 0...1))
+        let pause = StartRetry.pause(afterFailures: firing.tries + 1)
         let rows = try await pool.execute(
             """
             UPDATE streamforge.firings SET tries = tries + 1, try_at = \(raw: clock.sql()) + \(pause),
