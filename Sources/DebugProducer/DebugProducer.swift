@@ -4,8 +4,8 @@ import Workflow
 
 /// Speaks to the workers of a queue by hand, past the engine: sends commands and listens for the answers.
 ///
-/// Its commands stand outside of the queue's sequence (``ControlCommand/outOfSequence``), so the engine's own are
-/// never ignored for them.
+/// Its commands stand outside of the queue's sequence (``ControlCommand/outOfSequence``), so the engine's own
+/// are never ignored for them.
 package struct DebugProducer: Sendable {
     /// Which workers are meant; nil means all.
     package struct Address: Sendable {

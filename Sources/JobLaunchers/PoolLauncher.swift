@@ -6,7 +6,7 @@ import Workflow
 /// Offers each attempt to the long-lived workers of its target: one record on `sf-pool-<target>`.
 ///
 /// Who takes an offer commits its offset first, so that it is taken once, also when the taker dies; the lease
-/// covers that loss. An offer is never sent again: one that may have been sent is replaced by the next attempt.
+/// covers that loss. An offer is never sent again: the next attempt takes the place of one that may have been.
 package final class PoolLauncher: JobLauncher {
     package struct Configuration: Sendable {
         /// Their topics are made at the start.

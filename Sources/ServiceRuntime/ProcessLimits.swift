@@ -21,8 +21,8 @@ package struct ProcessLimits: Sendable, Equatable {
         return options.isEmpty ? [] : ["/usr/bin/prlimit"] + options
     }
 
-    /// The first of them that is above our own hard limit, which only root may exceed: a process with it would
-    /// not start.
+    /// The first of them that is above our own hard limit, which only root may exceed: a process with it
+    /// would not start.
     package var problem: String? {
         let wanted = [
             ("address space", addressSpaceBytes, RLIMIT_AS), ("open files", openFiles, RLIMIT_NOFILE),

@@ -30,7 +30,9 @@ final class PoolStage: Sendable {
             observe: { _ in })
         admin = try KafkaAdmin(connection)
         producer = try KafkaProducer(connection)
-        consumer = try KafkaConsumer(connection)
+        var configuration = KafkaConsumerConfiguration()
+        configuration.idleRestMax = .milliseconds(4)
+        consumer = try KafkaConsumer(connection, configuration)
         folder = FileManager.default.temporaryDirectory.appending(path: uniqueName("pool")).path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try await admin.createTopics([
@@ -189,10 +191,16 @@ final class PoolStage: Sendable {
                 throw PoolStageError(what: "\(what); events: \(events.map(\.message))")
             }
             for record in try await consumer.poll(recordsMax: 500, timeout: .milliseconds(200)) {
-                events.append(try MessageCodec.decode(QueueEvent.self, from: try #require(record.value)))
+                try add(record, to: &events)
             }
         }
         return events
+    }
+
+    /// Heartbeats are left out: they come by time.
+    private func add(_ record: ConsumedRecord, to events: inout [QueueEvent]) throws {
+        let event = try MessageCodec.decode(QueueEvent.self, from: try #require(record.value))
+        if event.status != .loading { events.append(event) }
     }
 
     /// What is on the topic and was not read yet.
@@ -206,7 +214,7 @@ final class PoolStage: Sendable {
         let partition = TopicPartition(eventsTopic, 0)
         while let position = try await consumer.position([partition])[partition], (position ?? 0) < end {
             for record in try await consumer.poll(timeout: .milliseconds(200)) {
-                events.append(try MessageCodec.decode(QueueEvent.self, from: try #require(record.value)))
+                try add(record, to: &events)
             }
         }
         return events

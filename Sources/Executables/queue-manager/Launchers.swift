@@ -20,7 +20,7 @@ struct Launchers {
             route = RoutingLauncher([:], others: processes)
             return
         }
-        // Pool workers have their own connections and secrets; what must be the same on both sides is offered.
+        // Pool workers have their own connections and secrets; what must be alike on both sides is offered.
         let shared = [WorkerSettings.lease.name: environment[WorkerSettings.lease.name]].compactMapValues(
             \.self)
         var configuration = PoolLauncher.Configuration(targets: targets, environment: shared)

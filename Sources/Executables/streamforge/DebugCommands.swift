@@ -4,7 +4,7 @@ import KafkaBridge
 import ServiceRuntime
 import Workflow
 
-/// Speaks to workers directly over Kafka. `stop` and `start` of the top level are requests to the queue-manager.
+/// Speaks to workers over Kafka. `stop` and `start` of the top level are requests to the queue-manager.
 struct Debug: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Sends commands to a queue's workers over Kafka, past the queue-manager.",
@@ -14,7 +14,8 @@ struct Debug: AsyncParsableCommand {
 /// Which workers are meant, and where the broker is.
 struct DebugFlags: ParsableArguments {
     static let discussion = """
-        The broker is that of KAFKA_BOOTSTRAP_SERVERS (and KAFKA_USER …, QUEUE_CONTROL_TOPIC, QUEUE_EVENTS_TOPIC).
+        The broker is that of KAFKA_BOOTSTRAP_SERVERS (and KAFKA_USER …), the topics those of QUEUE_CONTROL_TOPIC
+        and QUEUE_EVENTS_TOPIC.
         For a local stack: set -a; . .streamforge/addresses.env
         """
 
@@ -81,7 +82,8 @@ struct Ping: AsyncParsableCommand {
         discussion: """
             \(DebugFlags.discussion)
 
-            Exit status: 0 every ping was answered, 2 one was not within --timeout, 3 the broker could not be reached.
+            Exit status: 0 every ping was answered, 2 one was not within --timeout, 3 the broker could not be
+            reached.
             """)
 
     @OptionGroup var flags: DebugFlags

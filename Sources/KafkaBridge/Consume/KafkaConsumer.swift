@@ -264,8 +264,18 @@ package actor KafkaConsumer {
 
     private func carryOutRebalances() throws(KafkaError) {
         let core = try openHandle(for: "poll").core
+        // A partition that is paused when it is given up is still paused when it comes back.
+        if !announced.isEmpty, restsUntil != nil {
+            restsUntil = nil
+            try resumeUnmoved(assigned.subtracting(pausedByCaller), core)
+        }
         // One that fails stays and is tried again by the next poll.
         while let rebalance = announced.first {
+            if case .revoked(let partitions) = rebalance {
+                try resumeUnmoved(pausedByCaller.intersection(partitions), core)
+            } else if case .lost(let partitions) = rebalance {
+                try resumeUnmoved(pausedByCaller.intersection(partitions), core)
+            }
             switch rebalance {
             case .assigned(let partitions):
                 let chosen = partitions.map { ($0, startPositions[$0] ?? .committed) }
@@ -280,6 +290,11 @@ package actor KafkaConsumer {
             }
             announced.removeFirst()
         }
+    }
+
+    private func resumeUnmoved(_ partitions: Set<TopicPartition>, _ core: ClientCore) throws(KafkaError) {
+        let unmoved = partitions.map { ($0, Int64?.none) }
+        try core.resume(Dictionary(unmoved) { first, _ in first })
     }
 
     /// librdkafka's form of positions: offsets, looked up where they have to be.

@@ -16,8 +16,8 @@ package struct KafkaConsumerConfiguration: Sendable {
     /// How long the broker holds back an answer when there is nothing to read; an end is told after this
     /// wait.
     package var fetchWaitMax: Duration = .milliseconds(100)
-    /// How long reading stands still at the most on a broker that does not hold back (noida-db): a record that
-    /// comes meanwhile is late by so much. Kafka holds back, so nothing rests there.
+    /// How long reading stands still at the most on a broker that does not hold back (noida-db): a record
+    /// that comes meanwhile is late by so much. Kafka holds back, so nothing rests there.
     package var idleRestMax: Duration = .milliseconds(40)
     /// A group member that is silent this long loses its partitions.
     package var sessionTimeout: Duration = .seconds(45)

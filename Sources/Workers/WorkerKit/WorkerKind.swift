@@ -13,8 +13,8 @@ package struct WorkerKind: Sendable {
     package var summary: String
     /// What it reads besides the settings every worker has (``WorkerProgram/commonSettings``).
     package var settings: [SettingsGroup]
-    /// Whether a pool may run it: nothing in it is of the process (memory policy, signals, global counts), and
-    /// it ends soon after a stop.
+    /// Whether a pool may run it: nothing in it is of the process (memory policy, signals, global counts),
+    /// and it ends soon after a stop.
     package var mayRunPooled: Bool
     /// Turns the settings into the work; throws ``SettingsError`` for what no single setting shows.
     package var make: @Sendable (SettingValues) throws -> Body

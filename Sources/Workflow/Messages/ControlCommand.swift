@@ -5,8 +5,8 @@ package struct ControlCommand: Sendable, Hashable, Codable {
     }
 
     package var command: Command
-    /// The `command_seq` of commands sent by hand: they neither are ignored for their number nor make a worker
-    /// ignore the engine's next one.
+    /// The `command_seq` of commands sent by hand: they neither are ignored for their number nor make a
+    /// worker ignore the engine's next one.
     package static let outOfSequence: Int64 = 0
 
     package var queueID: QueueID

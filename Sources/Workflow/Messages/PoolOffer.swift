@@ -1,4 +1,4 @@
-/// An attempt offered to the long-lived workers of its target, on `sf-pool-<target>` with the queue id as key.
+/// An attempt offered to the pool of its target, on `sf-pool-<target>` with the queue id as key.
 ///
 /// Taken once: the worker that commits the offer's offset runs it (design decision 15).
 package struct PoolOffer: Sendable, Hashable, Codable {

@@ -1,7 +1,7 @@
 import KafkaBridge
 import Workflow
 
-/// Offers that were read and are not taken yet, in the order of each partition. Another worker may still get them.
+/// Offers that were read and are not taken yet, in the order of each partition. Others may still get them.
 struct OfferBuffer {
     struct Read: Sendable, Equatable {
         var partition: TopicPartition

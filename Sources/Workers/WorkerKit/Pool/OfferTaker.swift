@@ -4,8 +4,8 @@ import Workflow
 
 /// Takes the offers of one target: reads its topic in the group of the pool, commits on take, hands on.
 ///
-/// Nothing here waits for an instance. When no slot is free it reads a little ahead, then pauses the partitions;
-/// polls go on all the same, so that the group keeps its member.
+/// Nothing here waits for an instance. When no slot is free it reads a little ahead, then pauses the
+/// partitions; polls go on all the same, so that the group keeps its member.
 struct OfferTaker: Sendable {
     let topic: String
     /// In the group of this topic.
@@ -15,8 +15,10 @@ struct OfferTaker: Sendable {
     let stop: StopSignal
     let health: HealthState
     let observe: PoolObserver
+    /// Asks how far the commands to these offers go, while the taking is committed.
+    let ends: @Sendable ([TakenOffer]) async -> [Int32: Int64]?
     /// Runs what was taken; returns at once. It gives the slots back.
-    let start: @Sendable ([TakenOffer]) -> Void
+    let start: @Sendable (TakenBatch) -> Void
 
     /// A stop or a free slot is seen at the latest after this.
     private static let pollMax = Duration.milliseconds(100)
@@ -129,15 +131,9 @@ struct OfferTaker: Sendable {
 
     /// Commits, then starts: an offer that is run is taken for good.
     private func take(_ read: [OfferBuffer.Read], _ consumer: KafkaConsumer) async throws(KafkaError) {
-        var offers: [TakenOffer] = []
-        for one in read {
-            do {
-                offers.append(try TakenOffer(one))
-            } catch {
-                observe(.unreadable(one.partition, offset: one.offset, detail: error.detail))
-            }
-        }
+        let offers = readable(read)
         slots.give(read.count - offers.count)
+        async let ends = ends(offers)
         do throws(KafkaError) {
             try await commit(OfferBuffer.positions(after: read), consumer)
         } catch {
@@ -148,7 +144,19 @@ struct OfferTaker: Sendable {
             throw error
         }
         observe(.taken(offers.count, slotsUsed: slots.used))
-        if !offers.isEmpty { start(offers) }
+        if !offers.isEmpty { start(TakenBatch(offers: offers, ends: await ends)) }
+    }
+
+    private func readable(_ read: [OfferBuffer.Read]) -> [TakenOffer] {
+        var offers: [TakenOffer] = []
+        for one in read {
+            do {
+                offers.append(try TakenOffer(one))
+            } catch {
+                observe(.unreadable(one.partition, offset: one.offset, detail: error.detail))
+            }
+        }
+        return offers
     }
 
     /// Asks until the answer is clear: a commit that may have failed is made again, which only the member of

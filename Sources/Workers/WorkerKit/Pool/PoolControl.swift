@@ -2,8 +2,8 @@ import KafkaBridge
 import Synchronization
 import Workflow
 
-/// The one reader of commands for all instances of a pool: all partitions of queue-control, by assignment, from
-/// their ends at its start.
+/// The one reader of commands for all instances of a pool: all partitions of queue-control, by assignment,
+/// from their ends at its start.
 final class PoolControl: Sendable {
     /// A running instance, as commands reach it.
     struct Listener: Sendable {
@@ -107,10 +107,12 @@ final class PoolControl: Sendable {
     ///
     /// - Returns: stops of the past that are not in the table, by partition.
     /// - Throws: the last error when that was not possible in time: nothing may begin then.
-    func prepare(_ offers: [TakenOffer]) async throws(KafkaError) -> [Int32: [SeenStops.Stop]] {
+    func prepare(_ batch: TakenBatch) async throws(KafkaError) -> [Int32: [SeenStops.Stop]] {
+        let offers = batch.offers
         let partitions = Set(offers.map(\.controlPartition))
         let deadline = ContinuousClock.now + Self.prepareMax
-        let ends = try await ends(partitions, deadline)
+        let ends: [Int32: Int64]
+        if let known = batch.ends { ends = known } else { ends = try await self.ends(partitions, deadline) }
         guard await waitUntilRead(ends, deadline) else {
             throw KafkaError(
                 .timedOut, operation: "read the commands of \(topic)",
@@ -145,6 +147,15 @@ final class PoolControl: Sendable {
             state.listeners[queueID]?[run] = nil
             if state.listeners[queueID]?.isEmpty == true { state.listeners[queueID] = nil }
         }
+    }
+
+    /// Where the commands to these offers end now; nil when the broker did not say so at once.
+    func ends(of offers: [TakenOffer]) async -> [Int32: Int64]? {
+        let partitions = Set(offers.map { TopicPartition(topic, $0.controlPartition) })
+        guard let ends = try? await admin.endOffsets(of: partitions, timeout: Self.requestMax),
+            ends.count == partitions.count
+        else { return nil }
+        return Dictionary(uniqueKeysWithValues: ends.map { ($0.key.partition, $0.value) })
     }
 
     /// One request for all partitions; tried again while the broker is away.

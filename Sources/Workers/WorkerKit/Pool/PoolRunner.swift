@@ -37,17 +37,17 @@ struct PoolRunner: Sendable {
     let workerID: String
 
     /// Returns when all of them have ended and said so.
-    func run(_ batch: [TakenOffer]) async {
-        let taken = ContinuousClock.now
+    func run(_ taken: TakenBatch) async {
+        let (batch, at) = (taken.offers, ContinuousClock.now)
         let more: [Int32: [SeenStops.Stop]]
         do throws(KafkaError) {
-            more = try await control.prepare(batch)
+            more = try await control.prepare(taken)
         } catch {
             // Whether they were stopped is not known: nothing may begin. The engine makes new attempts.
-            await each(batch) { await fail($0, WorkerFailure(.retriable, "\(error)"), taken: taken) }
+            await each(batch) { await fail($0, WorkerFailure(.retriable, "\(error)"), taken: at) }
             return
         }
-        await each(batch) { await run($0, more[$0.controlPartition] ?? [], taken: taken) }
+        await each(batch) { await run($0, more[$0.controlPartition] ?? [], taken: at) }
     }
 
     private func each(_ batch: [TakenOffer], _ body: @escaping @Sendable (TakenOffer) async -> Void) async {

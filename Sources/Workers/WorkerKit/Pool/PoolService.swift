@@ -39,7 +39,7 @@ struct PoolService: Service {
                         try? await Task.sleep(for: Self.pulse)
                     }
                 }
-                let (batches, feed) = AsyncStream<[TakenOffer]>.makeStream()
+                let (batches, feed) = AsyncStream<TakenBatch>.makeStream()
                 group.addTask {
                     await takeAll(stop, feed)
                     feed.finish()
@@ -60,14 +60,15 @@ struct PoolService: Service {
     }
 
     /// Takes offers of all targets until a stop.
-    private func takeAll(_ stop: StopSignal, _ feed: AsyncStream<[TakenOffer]>.Continuation) async {
+    private func takeAll(_ stop: StopSignal, _ feed: AsyncStream<TakenBatch>.Continuation) async {
         await withTaskGroup(of: Bool.self) { takers in
             for topic in topics {
                 takers.addTask {
                     await OfferTaker(
                         topic: topic, makeConsumer: makeConsumer, slots: runner.slots, stop: stop,
                         health: health,
-                        observe: runner.observe, start: { feed.yield($0) }
+                        observe: runner.observe, ends: { await runner.control.ends(of: $0) },
+                        start: { feed.yield($0) }
                     ).run()
                 }
             }

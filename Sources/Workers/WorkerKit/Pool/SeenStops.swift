@@ -1,11 +1,11 @@
 import KafkaBridge
 import Workflow
 
-/// The stops a pool has read, as many as it keeps, and from which offset on each control partition they are all
-/// known.
+/// The stops a pool has read, as many as it keeps, and from which offset on each control partition they are
+/// all known.
 ///
-/// An offered attempt that was stopped since its launch must not begin (design decision 2). Stops of the past are
-/// looked up here; where this table does not reach back far enough, the gap is read (``ControlGap``).
+/// An offered attempt that was stopped since its launch must not begin (design decision 2). Stops of the past
+/// are looked up here; where this table does not reach back far enough, the gap is read (``ControlGap``).
 struct SeenStops {
     struct Stop: Sendable, Equatable {
         var partition: Int32

@@ -21,3 +21,11 @@ struct TakenOffer: Sendable, Equatable {
         controlOffset = offer.environment[offset.name].flatMap(offset.parse) ?? 0
     }
 }
+
+/// What was taken with one commit.
+struct TakenBatch: Sendable {
+    var offers: [TakenOffer]
+    /// The ends of the control partitions of these offers, asked for after the offers were read; nil: they could
+    /// not be had.
+    var ends: [Int32: Int64]?
+}
