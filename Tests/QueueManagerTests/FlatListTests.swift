@@ -179,17 +179,20 @@ struct FlatListTests {
         }
     }
 
-    private static func reads(_ pool: PostgresPool) async throws -> (scans: Int, rows: Int) {
+    private static func reads(_ pool: PostgresPool) async throws -> (scans: [String: Int], rows: Int) {
         // Every connection of the pool hands in what it counted.
         for _ in 0..<8 { try await pool.execute("SELECT pg_stat_force_next_flush()") }
         let rows = try await pool.execute(
             """
-            SELECT coalesce(sum(seq_scan), 0)::bigint AS scans,
-            coalesce(sum(coalesce(idx_tup_fetch, 0) + seq_tup_read), 0)::bigint AS rows
+            SELECT relname, seq_scan AS scans, coalesce(idx_tup_fetch, 0) + seq_tup_read AS rows
             FROM pg_stat_user_tables WHERE schemaname = 'streamforge' AND relname = ANY(\(tables)::text[])
             """)
-        let row = try #require(rows.first)
-        return (try row["scans", as: Int.self], try row["rows", as: Int.self])
+        var reads = (scans: [String: Int](), rows: 0)
+        for row in rows {
+            reads.scans[try row["relname", as: String.self]] = try row["scans", as: Int.self]
+            reads.rows += try row["rows", as: Int.self]
+        }
+        return reads
     }
 
     // MARK: Filling

@@ -125,8 +125,9 @@ struct ReconcilerTests {
             #expect(try await engine.store.request(.pause, of: id, actor: "api") == .accepted(.paused))
             #expect(try await engine.store.request(.pause, of: id, actor: "api") == .met(.paused))
             // One answers in good order, the other is ended by force; neither failed.
-            try await engine.apply(engine.event(id, "load", .interrupted, seq: 1, reason: .stopped))
             engine.launcher.end("load[BTCUSDT]/1")
+            engine.eventsEnd.value = 1
+            try await engine.apply(engine.event(id, "load", .interrupted, seq: 1, reason: .stopped))
             try await engine.reconcile(id) { _, instances in
                 instances.allSatisfy { $0.machine.state == .waiting }
             }
