@@ -8,7 +8,7 @@ import signal
 import statistics
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench_fill import Filler, page_paths, templates
@@ -41,6 +41,18 @@ class Sizes:
     filled_rounds: int = 5
     filled_starts: int = 2_000
     pages: int = 100
+
+
+
+    def scaled(self, share: float) -> "Sizes":
+        """Fewer of everything: to try out the benchmark itself."""
+
+        def of(count: int) -> int:
+            return max(1, round(count * share))
+
+        pairs = {name: tuple(map(of, getattr(self, name))) for name in ("starts", "finishes", "alone")}
+        counts = {name: of(getattr(self, name)) for name in ("opened", "stored", "filled_starts", "pages")}
+        return replace(self, **pairs, **counts)
 
 
 SHORT = Sizes(rounds=1, starts=(1_000, 300), finishes=(600, 120), alone=(60, 20), opened=1_000, stored=100_000,
@@ -215,14 +227,14 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="1 round and a tenth of the queues")
     parser.add_argument("--only", choices=["rounds", "memory", "stored"], help="one part of it")
     parser.add_argument("--programs", type=Path, help="folder of built programs; not given: build them (release)")
-    for name in ("rounds", "clients", "opened", "stored"):
+    parser.add_argument("--scale", type=float, default=1, help="share of the work, to try out the benchmark itself")
+    for name in ("rounds", "clients"):
         parser.add_argument(f"--{name}", type=int)
     arguments = parser.parse_args()
-    chosen = {name: value for name in ("rounds", "clients", "opened", "stored")
-              if (value := getattr(arguments, name)) is not None}  # fmt: skip
-    if any(value < 1 for value in chosen.values()):
-        parser.error("numbers must be positive")
-    sizes = Sizes(**((SHORT if arguments.short else Sizes()).__dict__ | chosen))
+    chosen = {name: value for name in ("rounds", "clients") if (value := getattr(arguments, name)) is not None}
+    if any(value < 1 for value in chosen.values()) or not 0 < arguments.scale <= 1:
+        parser.error("--rounds and --clients must be 1 or more, --scale above 0 and at most 1")
+    sizes = replace(SHORT if arguments.short else Sizes(), **chosen).scaled(arguments.scale)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         products = ("queue-manager", "streamforge-worker", "streamforge", "bench-engine")
