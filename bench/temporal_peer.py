@@ -3,9 +3,9 @@
 usage: temporal_peer.py worker ADDRESS
        temporal_peer.py starts|finishes|open ADDRESS --clients N --count N [--warm-up N]
 
-`worker` runs workflows and activities until its input ends. The others print one line of JSON as `bench-engine`
-does: `starts` is done when the server has answered, `finishes` when the client has the workflow's result, `open`
-when every workflow waits for an activity that nobody runs.
+`worker` runs workflows and activities until its input ends. The others print one line of JSON as
+`bench-engine` does: `starts` is done when the server has answered, `finishes` when the client has the
+workflow's result, `open` when every workflow waits for an activity that nobody runs.
 """
 
 import argparse
@@ -43,11 +43,18 @@ class OneStep:
 
 
 def make_worker(client: Client) -> Worker:
-    # Without the sandbox, which checks workflows for what they must not do: it costs time that is not ours to take.
-    return Worker(client, task_queue=TASKS, workflows=[OneStep], activities=[step], max_concurrent_activities=PARALLEL,
-                  max_concurrent_workflow_tasks=PARALLEL, max_concurrent_workflow_task_polls=PARALLEL // 10,
-                  max_concurrent_activity_task_polls=PARALLEL // 10,
-                  workflow_runner=UnsandboxedWorkflowRunner())  # fmt: skip
+    # Without the sandbox, which checks workflows for what they must not do and costs time.
+    return Worker(
+        client,
+        task_queue=TASKS,
+        workflows=[OneStep],
+        activities=[step],
+        max_concurrent_activities=PARALLEL,
+        max_concurrent_workflow_tasks=PARALLEL,
+        max_concurrent_workflow_task_polls=PARALLEL // 10,
+        max_concurrent_activity_task_polls=PARALLEL // 10,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
 
 
 async def run_worker(address: str) -> None:
@@ -100,8 +107,19 @@ async def measure(arguments, work) -> None:
     def quantile(share: float) -> float:
         return taken[max(1, math.ceil(share * len(taken))) - 1]
 
-    print(json.dumps({"count": len(taken), "seconds": seconds, "cpu_seconds": cpu, "median_ms": quantile(0.5),
-                      "p99_ms": quantile(0.99), "least_ms": taken[0], "most_ms": taken[-1]}))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "count": len(taken),
+                "seconds": seconds,
+                "cpu_seconds": cpu,
+                "median_ms": quantile(0.5),
+                "p99_ms": quantile(0.99),
+                "least_ms": taken[0],
+                "most_ms": taken[-1],
+            }
+        )
+    )
 
 
 async def leave_open(arguments) -> None:
@@ -112,7 +130,9 @@ async def leave_open(arguments) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["worker", "starts", "finishes", "open"])
     parser.add_argument("address")
     parser.add_argument("--clients", type=int, default=50)

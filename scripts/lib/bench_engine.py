@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench_fill import Filler, page_paths, templates
-from bench_sides import Ours, Peer
+from bench_ours import Ours
+from bench_peer import Peer
 from engine_stack import build, has_pool
 from local_stack import ROOT, Failure
 
@@ -42,8 +43,6 @@ class Sizes:
     filled_starts: int = 2_000
     pages: int = 100
 
-
-
     def scaled(self, share: float) -> "Sizes":
         """Fewer of everything: to try out the benchmark itself."""
 
@@ -55,8 +54,17 @@ class Sizes:
         return replace(self, **pairs, **counts)
 
 
-SHORT = Sizes(rounds=1, starts=(1_000, 300), finishes=(600, 120), alone=(60, 20), opened=1_000, stored=100_000,
-              filled_rounds=3, filled_starts=500, pages=30)  # fmt: skip
+SHORT = Sizes(
+    rounds=1,
+    starts=(1_000, 300),
+    finishes=(600, 120),
+    alone=(60, 20),
+    opened=1_000,
+    stored=100_000,
+    filled_rounds=3,
+    filled_starts=500,
+    pages=30,
+)
 
 
 @dataclass
@@ -89,7 +97,8 @@ class Row:
             ratio = f"{self.value:.2f}"
         bar = f"{'<=' if self.is_most else '>='} {self.bar:g}{'' if self.is_ratio else ' ' + self.unit}"
         verdict = "met" if self.is_met else "NOT MET"
-        return f"{self.name:<38}{self._cell(self.ours):>32}{self._cell(self.peer):>30}{ratio:>9}{bar:>12}  {verdict}"
+        cells = f"{self._cell(self.ours):>32}{self._cell(self.peer):>30}"
+        return f"{self.name:<38}{cells}{ratio:>9}{bar:>12}  {verdict}"
 
     def _cell(self, values: list[float]) -> str:
         if not values:
@@ -111,7 +120,7 @@ class Bench:
         }
         self.alone_p99: dict[str, list[float]] = {"ours": [], "peer": []}
         self.costs: dict[str, dict[str, float]] = {}
-        self.said_durability = False
+        self.said_durability: set[str] = set()
 
     def ours(self, with_workers: bool, settings=None) -> Ours:
         return Ours(self.programs, self.uses_pool, with_workers, settings)
@@ -121,9 +130,9 @@ class Bench:
         order = ("ours", "peer") if number % 2 == 0 else ("peer", "ours")
         for key in order:
             with self.ours(with_workers) if key == "ours" else Peer(with_workers) as side:
-                if key == "ours" and not self.said_durability:
-                    say(f"  durability of ours: {side.durability()}")
-                    self.said_durability = True
+                if key not in self.said_durability:
+                    say(f"  {side.name} keeps its data in {side.durability()}")
+                    self.said_durability.add(key)
                 yield key, side
 
     def measure(self, what: str, key: str, side, count: int, clients: int) -> dict:
@@ -131,8 +140,10 @@ class Bench:
         load = "starts" if what == "starts" else "finishes"
         result = side.load(load, cost, count, max(clients, count // 10), clients)
         cost["count"] = cost.get("count", 0) + count + max(clients, count // 10)
-        say(f"  {side.name}: {what}: {result['count'] / result['seconds']:,.0f}/s, median {result['median_ms']:.1f} ms,"
-            f" 99th percentile {result['p99_ms']:.1f} ms")  # fmt: skip
+        say(
+            f"  {side.name}: {what}: {result['count'] / result['seconds']:,.0f}/s, median"
+            f" {result['median_ms']:.1f} ms, 99th percentile {result['p99_ms']:.1f} ms"
+        )
         return result
 
     def rounds(self) -> None:
@@ -141,7 +152,10 @@ class Bench:
             say(f"round {number + 1} of {sizes.rounds}")
             for key, side in self.sides(number, with_workers=False):
                 index = 0 if key == "ours" else 1
+                syncs = side.log_syncs() if key == "ours" else 0
                 result = self.measure("starts", key, side, sizes.starts[index], sizes.clients)
+                if key == "ours":
+                    say(f"    meanwhile PostgreSQL synced its log {side.log_syncs() - syncs} times")
                 getattr(self.rows["starts"], key).append(result["count"] / result["seconds"])
             for key, side in self.sides(number, with_workers=True):
                 index = 0 if key == "ours" else 1
@@ -161,8 +175,15 @@ class Bench:
             peer = side.memory(self.sizes.clients, count)
         for name, found in (("StreamForge", ours), ("Temporal", peer)):
             say(f"  {name}: " + ", ".join(f"{part} {value:.0f} MB" for part, value in found.items()))
-        self.rows["memory"] = Row(f"server memory, {count:,} open", " MB", MEMORY_BAR_MB, [ours["server"]],
-                                  [peer["server"]], is_ratio=False, is_most=True)  # fmt: skip
+        self.rows["memory"] = Row(
+            f"server memory, {count:,} open",
+            " MB",
+            MEMORY_BAR_MB,
+            [ours["server"]],
+            [peer["server"]],
+            is_ratio=False,
+            is_most=True,
+        )
 
     def stored(self) -> None:
         """Two stacks side by side, one empty and one with all those queues, asked in turns."""
@@ -172,10 +193,15 @@ class Bench:
             base = filled.server.base
             Filler(filled.stack.store, templates(base), sizes.stored).fill(say)
             filled.settle()
-            slowest = Row(f"slowest page of {sizes.stored:,}, median", " ms", PAGE_BAR_MS, is_ratio=False, is_most=True)
+            slowest = Row(
+                f"slowest page of {sizes.stored:,}, median", " ms", PAGE_BAR_MS, is_ratio=False, is_most=True
+            )
             for name, path in page_paths(base, filled.stack.store, sizes.stored).items():
                 result = filled.pages(path, sizes.pages)
-                say(f"  page, {name}: median {result['median_ms']:.2f} ms, 99th percentile {result['p99_ms']:.2f} ms")
+                say(
+                    f"  page, {name}: median {result['median_ms']:.2f} ms,"
+                    f" 99th percentile {result['p99_ms']:.2f} ms"
+                )
                 slowest.ours = [max([result["median_ms"], *slowest.ours])]
             self.rows["page"] = slowest
             rate = Row(f"starts with {sizes.stored:,} stored / empty", "/s", FILLED_STARTS_BAR)
@@ -192,12 +218,16 @@ class Bench:
         for row in self.rows.values():
             say(row.line())
         for name, values in (("StreamForge", self.alone_p99["ours"]), ("Temporal", self.alone_p99["peer"])):
-            say(f"one alone, 99th percentile, {name}: {statistics.median(values):.1f} ms"
-                f" [{min(values):.1f}..{max(values):.1f}]")  # fmt: skip
+            say(
+                f"one alone, 99th percentile, {name}: {statistics.median(values):.1f} ms"
+                f" [{min(values):.1f}..{max(values):.1f}]"
+            )
         say("\nCPU milliseconds for each queue, and what all rounds took:")
         for what, cost in self.costs.items():
             parts = {part: seconds for part, seconds in cost.items() if part != "count"}
-            each = ", ".join(f"{part} {1000 * value / cost['count']:.2f} ({value:.1f} s)" for part, value in parts.items())
+            each = ", ".join(
+                f"{part} {1000 * value / cost['count']:.2f} ({value:.1f} s)" for part, value in parts.items()
+            )
             say(f"  {what}: {each}")
         missed = [row.name for row in self.rows.values() if not row.is_met]
         say(f"\nbench engine: {'passed' if not missed else 'FAILED: ' + ', '.join(missed)}")
@@ -206,19 +236,33 @@ class Bench:
 
 def machine() -> str:
     info = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), platform.machine())
+    model = next(
+        (line.partition(":")[2].strip() for line in info if line.startswith("model name")), platform.machine()
+    )
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    names = (line.partition("=")[2].strip('"') for line in Path("/etc/os-release").read_text().splitlines()
-             if line.startswith("PRETTY_NAME="))  # fmt: skip
-    return f"{model}, {os.cpu_count()} cores, {gigabytes:.0f} GB, {next(names, 'Linux')}, Linux {platform.release()}"
+    names = (
+        line.partition("=")[2].strip('"')
+        for line in Path("/etc/os-release").read_text().splitlines()
+        if line.startswith("PRETTY_NAME=")
+    )
+    system = f"{next(names, 'Linux')}, Linux {platform.release()}"
+    return f"{model}, {os.cpu_count()} cores, {gigabytes:.0f} GB, {system}"
 
 
 def versions() -> str:
     tools = ROOT / ".streamforge" / "bench" / "bin"
-    temporal = subprocess.run([tools / "temporal", "--version"], capture_output=True, text=True, check=True).stdout
-    sdk = subprocess.run([tools / "python", "-c", "import temporalio.service as s; print(s.__version__)"],
-                         capture_output=True, text=True, check=True).stdout  # fmt: skip
-    swift = subprocess.run(["swift", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    temporal = subprocess.run(
+        [tools / "temporal", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    sdk = subprocess.run(
+        [tools / "python", "-c", "import temporalio.service as s; print(s.__version__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    swift = subprocess.run(
+        ["swift", "--version"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[0]
     return f"{swift.strip()}; {temporal.strip()}, its data in a file, temporalio {sdk.strip()}"
 
 
@@ -226,12 +270,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench-engine", description=__doc__)
     parser.add_argument("--short", action="store_true", help="1 round and a tenth of the queues")
     parser.add_argument("--only", choices=["rounds", "memory", "stored"], help="one part of it")
-    parser.add_argument("--programs", type=Path, help="folder of built programs; not given: build them (release)")
-    parser.add_argument("--scale", type=float, default=1, help="share of the work, to try out the benchmark itself")
+    parser.add_argument(
+        "--programs", type=Path, help="folder of built programs; not given: build them (release)"
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1, help="share of the work, to try out the benchmark itself"
+    )
     for name in ("rounds", "clients"):
         parser.add_argument(f"--{name}", type=int)
     arguments = parser.parse_args()
-    chosen = {name: value for name in ("rounds", "clients") if (value := getattr(arguments, name)) is not None}
+    chosen = {
+        name: value for name in ("rounds", "clients") if (value := getattr(arguments, name)) is not None
+    }
     if any(value < 1 for value in chosen.values()) or not 0 < arguments.scale <= 1:
         parser.error("--rounds and --clients must be 1 or more, --scale above 0 and at most 1")
     sizes = replace(SHORT if arguments.short else Sizes(), **chosen).scaled(arguments.scale)
@@ -241,7 +291,10 @@ def main() -> int:
         programs = arguments.programs.resolve() if arguments.programs else build("release", products)
         bench = Bench(programs, sizes)
         say(f"bench engine: {datetime.date.today()}, {machine()}\n  {versions()}")
-        say(f"  {sizes.clients} clients on both sides; {'pool' if bench.uses_pool else 'LOCAL PROCESSES, there is no pool'}")
+        say(
+            f"  {sizes.clients} clients on both sides;"
+            f" {'pool' if bench.uses_pool else 'LOCAL PROCESSES, there is no pool'}"
+        )
         for part in ("rounds", "memory", "stored"):
             if arguments.only in (None, part):
                 getattr(bench, part)()

@@ -44,7 +44,9 @@ class Filler:
         for first in range(0, self.count, BATCH):
             last = min(first + BATCH, self.count)
             statements = [
-                self._copy(table, columns, sort, first, last) for table, columns in tables.items() for sort in self.ids
+                self._copy(table, columns, sort, first, last)
+                for table, columns in tables.items()
+                for sort in self.ids
             ]
             # Foreign keys hold, as whole queues are copied; looking each one up would take most of the time.
             self.store.query(
@@ -57,7 +59,7 @@ class Filler:
             self.store.query(statement)
 
     def _tables(self) -> dict[str, list[tuple[str, str]]]:
-        """Columns (name, type) of each table that belongs to queues; columns that number themselves are left out."""
+        """Columns (name, type) of each table that belongs to queues, without those that number themselves."""
         rows = self.store.query(
             "SELECT table_name, column_name, data_type FROM information_schema.columns c"
             " JOIN information_schema.tables t USING (table_schema, table_name)"
@@ -75,7 +77,9 @@ class Filler:
             if column == "queue_id":
                 return "left(t.queue_id, -6) || lpad(i::text, 6, '0')"
             # Two a second, the newest first.
-            return f"t.{column} - i * interval '0.5 seconds'" if kind.startswith("timestamp") else f"t.{column}"
+            return (
+                f"t.{column} - i * interval '0.5 seconds'" if kind.startswith("timestamp") else f"t.{column}"
+            )
 
         names = ", ".join(f'"{column}"' for column, _ in columns)
         values = ", ".join(value(column, kind) for column, kind in columns)
@@ -95,7 +99,9 @@ class Filler:
             return f"{stopped} AND i <> {oldest}"
         if sort == "failed":
             return f"{failed} AND NOT {stopped} AND i <> {oldest}"
-        return f"i % {len(SYMBOLS)} = {SYMBOLS.index(sort)} AND NOT {stopped} AND NOT {failed} AND i <> {oldest}"
+        return (
+            f"i % {len(SYMBOLS)} = {SYMBOLS.index(sort)} AND NOT {stopped} AND NOT {failed} AND i <> {oldest}"
+        )
 
 
 def page_paths(base: str, store: Store, count: int) -> dict[str, str]:
@@ -115,8 +121,9 @@ def page_paths(base: str, store: Store, count: int) -> dict[str, str]:
     }
     for name, share in (("the middle", 0.5), ("the end", 0.9999)):
         sql = (
-            "SELECT (extract(epoch FROM created_at) * 1000000)::bigint || '.' || queue_id FROM streamforge.queues"
-            f" ORDER BY created_at DESC, queue_id DESC OFFSET {int(count * share)} LIMIT 1"
+            "SELECT (extract(epoch FROM created_at) * 1000000)::bigint || '.' || queue_id"
+            " FROM streamforge.queues ORDER BY created_at DESC, queue_id DESC"
+            f" OFFSET {int(count * share)} LIMIT 1"
         )
         mark = store.query(sql).strip()
         paths[f"from {name} on"] = f"/queues?after={mark}"

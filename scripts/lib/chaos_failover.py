@@ -159,11 +159,15 @@ class Failover:
         worst = 0.0
         for role in ROLES:
             delay = max(spans[role]) - p99
-            slowest = max((one for one in self.stream.started if one.phase == role),
-                          key=lambda one: ends[one.queue_id] - one.begun)  # fmt: skip
+            slowest = max(
+                (one for one in self.stream.started if one.phase == role),
+                key=lambda one: ends[one.queue_id] - one.begun,
+            )
             late = sum(span - p99 > DELAY_SECONDS_MAX for span in spans[role])
-            say(f"  killed who {role}: {len(spans[role])} queues, {self.in_flight[role]} in flight,"
-                f" longest delay {delay:.2f} s ({slowest.queue_id}), {late} of them too late")  # fmt: skip
+            say(
+                f"  killed who {role}: {len(spans[role])} queues, {self.in_flight[role]} in flight,"
+                f" longest delay {delay:.2f} s ({slowest.queue_id}), {late} of them too late"
+            )
             if self.in_flight[role] == 0:
                 raise Failure("nothing was in flight at a kill: use a higher --rate")
             worst = max(worst, delay)
@@ -186,7 +190,9 @@ class Failover:
                 break
             if time.monotonic() > deadline:
                 missing = sorted(wanted - found.keys())
-                raise Failure(f"{len(missing)} queues are not final after {END_SECONDS_MAX} s, e.g. {missing[0]}")
+                raise Failure(
+                    f"{len(missing)} queues are not final after {END_SECONDS_MAX} s, e.g. {missing[0]}"
+                )
             time.sleep(0.3)
         wrong = [queue_id for queue_id in wanted if found[queue_id][0] != "finished"]
         if wrong:
@@ -198,8 +204,10 @@ def run(arguments) -> str:
     programs = arguments.programs.resolve() if arguments.programs else build("debug")
     on_pool = has_pool(programs)
     rate = arguments.rate or (RATE_ON_POOL if on_pool else RATE)
-    say(f"chaos: failover, seed {arguments.seed}, {arguments.runs} runs, {rate:g} queues a second, "
-        f"{'pool' if on_pool else 'local processes'}")  # fmt: skip
+    say(
+        f"chaos: failover, seed {arguments.seed}, {arguments.runs} runs, {rate:g} queues a second, "
+        f"{'pool' if on_pool else 'local processes'}"
+    )
     said = []
     for number in range(arguments.runs):
         with EngineStack(programs, 2, POOL_WORKERS if on_pool else 0) as stack:
@@ -210,10 +218,14 @@ def run(arguments) -> str:
 
 def main(description: str, argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="scripts/chaos failover", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/chaos failover",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    parser.add_argument("--runs", type=int, default=3, help="stacks, one after the other, each with three kills")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="stacks, one after the other, each with three kills"
+    )
     parser.add_argument("--rate", type=float, help="queues started a second")
     parser.add_argument("--programs", type=Path, help="folder of built programs; not given: build them")
     arguments = parser.parse_args(argv)

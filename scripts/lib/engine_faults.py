@@ -49,13 +49,17 @@ SHORT = Sizes(pause=4, cut=6, stop_beyond_lease=4, gap_most=1)
 
 
 def plan_faults(chance: random.Random, replicas: int, lease: float, sizes: Sizes) -> list[Fault]:
-    """Every kind at least once, in an order of the seed, one after the other; stopped workers overlap the rest."""
+    """Every kind at least once, in an order of the seed, one after the other but for what may overlap."""
     kinds = [PG_FAST, PG_IMMEDIATE, PG_KILLED, PG_PAUSED, BROKER, ALL_REPLICAS]
     kinds += [REPLICA] * replicas + [WORKERS_KILLED, WORKERS_KILLED, WORKERS_STOPPED]
     kinds.append(chance.choice([NETWORK_REFUSED, NETWORK_SILENT]))
     chance.shuffle(kinds)
-    lengths = {PG_PAUSED: sizes.pause, NETWORK_REFUSED: sizes.cut, NETWORK_SILENT: sizes.cut,
-               WORKERS_STOPPED: lease + sizes.stop_beyond_lease}  # fmt: skip
+    lengths = {
+        PG_PAUSED: sizes.pause,
+        NETWORK_REFUSED: sizes.cut,
+        NETWORK_SILENT: sizes.cut,
+        WORKERS_STOPPED: lease + sizes.stop_beyond_lease,
+    }
     faults, at = [], 3.0
     for kind in kinds:
         at += chance.uniform(0.3, sizes.gap_most)

@@ -1,9 +1,6 @@
 """The servers of an engine, each a child of ours that can be stopped, killed, paused and started again."""
 
 import os
-import pwd
-import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,8 +9,6 @@ from pathlib import Path
 
 from local_stack import ROOT, Failure
 from process_use import tree
-
-POSTGRES_USER = "streamforge"
 
 
 def free_port() -> int:
@@ -122,112 +117,6 @@ class Part:
                 pass  # it has just ended
 
 
-class Postgres(Part):
-    """A private server with the settings of `streamforge up`: fsync and everything else durable by default."""
-
-    SETTINGS = {
-        "shared_buffers": "128MB",
-        "jit": "off",
-        "wal_level": "minimal",
-        "max_wal_senders": "0",
-        "max_wal_size": "1GB",
-        "timezone": "UTC",
-        "log_timezone": "UTC",
-    }
-    RECOVERY_SECONDS = 30
-
-    def __init__(self, folder: Path, connections_max: int = 200):
-        super().__init__("PostgreSQL", folder / "postgres.log")
-        self.folder, self.port = folder / "postgres", free_port()
-        self.settings = self.SETTINGS | {"max_connections": str(connections_max)}
-        self.password = secrets.token_hex(24)
-        versions = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()]
-        found = shutil.which("initdb")
-        if not versions and not found:
-            raise Failure("PostgreSQL is missing: run scripts/setup")
-        newest = max(versions, key=lambda path: float(path.parent.name), default=None)
-        self.programs = newest or Path(found).resolve().parent
-        self.is_created = False
-
-    @property
-    def url(self) -> str:
-        return self.url_at(self.port)
-
-    def url_at(self, port: int) -> str:
-        """The address by way of another port, for a proxy."""
-        return f"postgres://{POSTGRES_USER}:{self.password}@127.0.0.1:{port}/streamforge"
-
-    def command(self) -> list[str]:
-        fixed = {
-            "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
-            "unix_socket_directories": str(self.folder),
-        }
-        options = [word for name, value in (self.settings | fixed).items() for word in ("-c", f"{name}={value}")]
-        return [*self._as_owner(), str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options]
-
-    def environment(self) -> dict[str, str]:
-        return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-
-    def start(self) -> None:
-        if not self.is_created:
-            self._create()
-        deadline = time.monotonic() + self.RECOVERY_SECONDS
-        while True:
-            # The server takes any live process that has by now the number in it for its predecessor.
-            (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
-            try:
-                super().start()
-                break
-            except Failure:
-                # Sessions of one that was killed hold its memory until they notice.
-                if self.pid is not None or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.2)
-        if not self.is_created:
-            self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", POSTGRES_USER, "streamforge")
-            self.is_created = True
-
-    def is_ready(self) -> bool:
-        command = [str(self.programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        return subprocess.run(command, env=self.environment(), check=False).returncode == 0
-
-    def _create(self) -> None:
-        self.folder.mkdir(mode=0o700, exist_ok=True)
-        file = self.folder / "password"
-        file.touch(mode=0o600)
-        file.write_text(self.password)
-        if os.geteuid() == 0:
-            owner = pwd.getpwnam("postgres")
-            for path in (self.folder, file):
-                os.chown(path, owner.pw_uid, owner.pw_gid)
-        arguments = ["-U", POSTGRES_USER, f"--pwfile={file}", "--auth=scram-sha-256", "--encoding=UTF8"]
-        arguments += ["--locale=C", "--no-instructions", "-D", str(self.folder / "data")]
-        self._run("initdb", *arguments)
-
-    def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [*self._as_owner(), str(self.programs / program), *arguments],
-            env=self.environment() | {"PGPASSWORD": self.password},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-            timeout=120,
-        )
-        if done.returncode != 0:
-            raise Failure(f"{program} failed: {(done.stderr or done.stdout).strip()[-500:]}")
-
-    @staticmethod
-    def _as_owner() -> list[str]:
-        """The server refuses to run as root."""
-        if os.geteuid() != 0:
-            return []
-        owner = pwd.getpwnam("postgres")
-        return ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups",
-                "--pdeathsig", "KILL"]  # fmt: skip
-
-
 class Broker(Part):
     """The broker that is found as everywhere: KAFKA_BOOTSTRAP_SERVERS, KAFKA_HOME, else noida-db."""
 
@@ -250,8 +139,18 @@ class Broker(Part):
         if self.kind == self.KAFKA:
             return [f"{self.home}/bin/kafka-server-start.sh", str(self.folder / "server.properties")]
         program = os.environ.get("NOIDA_DB") or str(ROOT / ".streamforge/tools/bin/noida-db")
-        return [program, "start", "--only", "kafka", "--host", "127.0.0.1", "--kafka-port", str(self.port),
-                "--data-dir", str(self.folder / "data")]  # fmt: skip
+        return [
+            program,
+            "start",
+            "--only",
+            "kafka",
+            "--host",
+            "127.0.0.1",
+            "--kafka-port",
+            str(self.port),
+            "--data-dir",
+            str(self.folder / "data"),
+        ]
 
     def environment(self) -> dict[str, str] | None:
         return os.environ | {"LOG_DIR": str(self.folder / "logs")}
@@ -326,7 +225,9 @@ class Program(Part):
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.settimeout(2)
-                connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                connection.sendall(
+                    b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                )
                 return b" 200 " in connection.recv(64)
         except OSError:
             return False

@@ -59,19 +59,31 @@ def _planned(chance: random.Random, key: str, kind: str, symbol: str, seconds: i
 
     expected, collection = "finished", ""
     if kind == "fails for good":
-        steps, expected = [dummy("a", seconds=seconds, fail_after=spread(0.1, 0.7), fail_final=True)], "failed"
+        steps, expected = (
+            [dummy("a", seconds=seconds, fail_after=spread(0.1, 0.7), fail_final=True)],
+            "failed",
+        )
     elif kind == "fails twice":
         steps, expected = [dummy("a", seconds=seconds, fail_after=spread(0.1, 0.3), attempts_max=2)], "failed"
     elif kind == "crashes twice":
         steps, expected = [dummy("a", seconds=seconds, exit_after=spread(0.1, 0.3), attempts_max=2)], "failed"
     elif kind == "chain":
-        steps = [dummy("a", seconds=spread(0.1, 0.25)), dummy("b", ["a"], seconds=spread(0.1, 0.25)),
-                 dummy("c", ["b"], seconds=spread(0.1, 0.25))]  # fmt: skip
+        steps = [
+            dummy("a", seconds=spread(0.1, 0.25)),
+            dummy("b", ["a"], seconds=spread(0.1, 0.25)),
+            dummy("c", ["b"], seconds=spread(0.1, 0.25)),
+        ]
     elif kind == "candles":
         collection = key.replace("-", "_").lower()
-        steps = [{"id": "load", "target": "loader-api-candles", "type": TYPE},
-                 {"id": "store", "target": "arango-connector", "input": "load",
-                  "params": {"collection_name": collection}}]  # fmt: skip
+        steps = [
+            {"id": "load", "target": "loader-api-candles", "type": TYPE},
+            {
+                "id": "store",
+                "target": "arango-connector",
+                "input": "load",
+                "params": {"collection_name": collection},
+            },
+        ]
     else:
         steps = [dummy("a", seconds=spread(0.1, 0.9), records_per_second=10)]
     body = {"symbols": [symbol], "time_range": TIME_RANGE, "steps": steps}
@@ -79,7 +91,7 @@ def _planned(chance: random.Random, key: str, kind: str, symbol: str, seconds: i
 
 
 class Starters:
-    """Starts queues when they are due, from a few threads; any replica will do, and tried again it is one queue."""
+    """Starts queues when they are due, from a few threads, at any replica; one tried again is one queue."""
 
     def __init__(self, stack: EngineStack, queues: list[Planned]):
         self.stack, self.waiting = stack, list(queues)

@@ -1,4 +1,4 @@
-"""A whole engine on this machine in parts of our own: PostgreSQL, broker, exchange, replicas, pool workers."""
+"""A whole engine on this machine: PostgreSQL, broker, exchange, replicas, pool workers."""
 
 import os
 import secrets
@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from candles import Store
-from engine_parts import Broker, Exchange, Part, Postgres, Program
+from engine_parts import Broker, Exchange, Part, Program
+from engine_postgres import Postgres
 from local_stack import MARK, ROOT, Failure, marked_processes
 
 POOL_TARGET = "dummy-service"
@@ -19,17 +20,23 @@ WORKERS_END_SECONDS = 15
 
 def has_pool(programs: Path) -> bool:
     """Whether these programs can run a pool of workers."""
-    shown = subprocess.run([programs / "queue-manager", "--print-settings"], capture_output=True, text=True,
-                           check=False)  # fmt: skip
+    shown = subprocess.run(
+        [programs / "queue-manager", "--print-settings"], capture_output=True, text=True, check=False
+    )
     return "POOL_TARGETS" in shown.stdout
 
 
 class EngineStack:
     """All of it on free ports of 127.0.0.1, with a data folder that is removed unless something failed."""
 
-    def __init__(self, programs: Path, replicas: int = 1, pool_workers: int = 0,
-                 settings: dict[str, str] | None = None,
-                 exchange_options: tuple[str, ...] = ("--no-limits",)):  # fmt: skip
+    def __init__(
+        self,
+        programs: Path,
+        replicas: int = 1,
+        pool_workers: int = 0,
+        settings: dict[str, str] | None = None,
+        exchange_options: tuple[str, ...] = ("--no-limits",),
+    ):
         self.programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="streamforge-"))
         # PostgreSQL's user has to walk through.
@@ -156,6 +163,7 @@ def build(configuration: str, products: tuple[str, ...] = ()) -> Path:
     choice = ["-c", configuration]
     for options in [["--product", product] for product in products] or [[]]:
         subprocess.run([ROOT / "scripts" / "build", *choice, *options], check=True, stdout=2)
-    shown = subprocess.run(["swift", "build", *choice, "--show-bin-path"], check=True, capture_output=True,
-                           text=True, cwd=ROOT)  # fmt: skip
+    shown = subprocess.run(
+        ["swift", "build", *choice, "--show-bin-path"], check=True, capture_output=True, text=True, cwd=ROOT
+    )
     return Path(shown.stdout.strip())

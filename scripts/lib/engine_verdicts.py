@@ -68,38 +68,72 @@ class Verdicts:
 
     def check_attempts(self) -> None:
         attempts = f"streamforge.attempts WHERE queue_id IN ({self.ids})"
-        self.add("attempts not ended", self.rows(
-            f"SELECT queue_id, step, instance, attempt FROM {attempts} AND ended_at IS NULL"))  # fmt: skip
-        self.add("attempts not numbered 1, 2, 3 …", self.rows(
-            f"SELECT queue_id, step, instance, array_agg(attempt ORDER BY attempt) FROM {attempts}"
-            " GROUP BY 1, 2, 3 HAVING min(attempt) <> 1 OR max(attempt) <> count(*)"))  # fmt: skip
-        self.add("attempts that overlap", self.rows(
-            "SELECT queue_id, step, instance, attempt, created_at, before FROM (SELECT *, lag(ended_at) OVER"
-            f" (PARTITION BY queue_id, step, instance ORDER BY attempt) AS before FROM {attempts}) AS a"
-            " WHERE created_at < before"))  # fmt: skip
-        self.add("instances with another number of finished attempts than 1", self.rows(
-            "SELECT i.queue_id, i.step, i.instance, count(a.attempt) FROM streamforge.instances i LEFT JOIN"
-            " streamforge.attempts a ON (a.queue_id, a.step, a.instance) = (i.queue_id, i.step, i.instance)"
-            f" AND a.status = 'finished' WHERE i.queue_id IN ({self.ids}) AND i.status = 'finished'"
-            " GROUP BY 1, 2, 3 HAVING count(a.attempt) <> 1"))  # fmt: skip
+        self.add(
+            "attempts not ended",
+            self.rows(f"SELECT queue_id, step, instance, attempt FROM {attempts} AND ended_at IS NULL"),
+        )
+        self.add(
+            "attempts not numbered 1, 2, 3 …",
+            self.rows(
+                f"SELECT queue_id, step, instance, array_agg(attempt ORDER BY attempt) FROM {attempts}"
+                " GROUP BY 1, 2, 3 HAVING min(attempt) <> 1 OR max(attempt) <> count(*)"
+            ),
+        )
+        self.add(
+            "attempts that overlap",
+            self.rows(
+                "SELECT queue_id, step, instance, attempt, created_at, before FROM (SELECT *,"
+                " lag(ended_at) OVER (PARTITION BY queue_id, step, instance ORDER BY attempt) AS before"
+                f" FROM {attempts}) AS a WHERE created_at < before"
+            ),
+        )
+        self.add(
+            "instances with another number of finished attempts than 1",
+            self.rows(
+                "SELECT i.queue_id, i.step, i.instance, count(a.attempt) FROM streamforge.instances i"
+                " LEFT JOIN streamforge.attempts a ON (a.queue_id, a.step, a.instance)"
+                " = (i.queue_id, i.step, i.instance) AND a.status = 'finished'"
+                f" WHERE i.queue_id IN ({self.ids}) AND i.status = 'finished'"
+                " GROUP BY 1, 2, 3 HAVING count(a.attempt) <> 1"
+            ),
+        )
 
     def check_history(self) -> None:
         events = f"streamforge.events WHERE queue_id IN ({self.ids})"
-        self.add("history with gaps", self.rows(
-            f"SELECT queue_id, count(*), max(number) FROM {events} GROUP BY 1"
-            " HAVING min(number) <> 1 OR max(number) <> count(*)"))  # fmt: skip
-        self.add("attempts with more than one final event in the history", self.rows(
-            f"SELECT queue_id, step, instance, attempt, array_agg(kind) FROM {events}"
-            " AND kind IN ('worker_finished', 'worker_error', 'worker_interrupted')"
-            " GROUP BY 1, 2, 3, 4 HAVING count(*) > 1"))  # fmt: skip
-        self.add("queues with another number of ends than 1", self.rows(
-            f"SELECT queue_id, array_agg(kind) FROM {events} AND kind ~ '^queue_(finished|failed|stopped)$'"
-            " GROUP BY 1 HAVING count(*) <> 1"))  # fmt: skip
+        self.add(
+            "history with gaps",
+            self.rows(
+                f"SELECT queue_id, count(*), max(number) FROM {events} GROUP BY 1"
+                " HAVING min(number) <> 1 OR max(number) <> count(*)"
+            ),
+        )
+        self.add(
+            "attempts with more than one final event in the history",
+            self.rows(
+                f"SELECT queue_id, step, instance, attempt, array_agg(kind) FROM {events}"
+                " AND kind IN ('worker_finished', 'worker_error', 'worker_interrupted')"
+                " GROUP BY 1, 2, 3, 4 HAVING count(*) > 1"
+            ),
+        )
+        self.add(
+            "queues with another number of ends than 1",
+            self.rows(
+                f"SELECT queue_id, array_agg(kind) FROM {events}"
+                " AND kind ~ '^queue_(finished|failed|stopped)$'"
+                " GROUP BY 1 HAVING count(*) <> 1"
+            ),
+        )
 
     def check_final_events(self) -> None:
         """On the topic: a worker may repeat its final event, but never send another one."""
-        command = [self.stack.programs / "bench-engine", "finals", "--servers", self.stack.broker.servers,
-                   "--topic", self.stack.topics["QUEUE_EVENTS_TOPIC"]]  # fmt: skip
+        command = [
+            self.stack.programs / "bench-engine",
+            "finals",
+            "--servers",
+            self.stack.broker.servers,
+            "--topic",
+            self.stack.topics["QUEUE_EVENTS_TOPIC"],
+        ]
         if self.stack.broker.kind == self.stack.broker.NOIDA_DB:
             command.append("--reread-aborted")
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
@@ -114,8 +148,10 @@ class Verdicts:
                 finals.setdefault(attempt, set()).add((event["worker_id"], event["seq"], event["status"]))
         if not finals:
             self.wrong.append("no final event on the topic")
-        self.add("attempts with more than one final event on the topic", [
-            f"{attempt}: {sorted(events)}" for attempt, events in finals.items() if len(events) > 1])  # fmt: skip
+        self.add(
+            "attempts with more than one final event on the topic",
+            [f"{attempt}: {sorted(events)}" for attempt, events in finals.items() if len(events) > 1],
+        )
 
     def check_nothing_left(self) -> None:
         deadline = time.monotonic() + LEFT_SECONDS_MAX
@@ -140,13 +176,19 @@ class Verdicts:
                 " AND table_name ~ '(lock|semaphore)_?(holders|holds|leases|waiters)$'"
             )
         }
-        sql = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {source}" for name, source in counts.items())
+        sql = " UNION ALL ".join(
+            f"SELECT '{name}', count(*) FROM {source}" for name, source in counts.items()
+        )
         left = [
-            f"{count} {name}" for name, _, count in (row.partition("|") for row in self.rows(sql)) if count != "0"
+            f"{count} {name}"
+            for name, _, count in (row.partition("|") for row in self.rows(sql))
+            if count != "0"
         ]
         processes = self.stack.workers()
         if processes:
-            left.append(f"processes {[(pid, env.get('QUEUE_ID')) for pid, env in processes.items()][:LISTED_MAX]}")
+            left.append(
+                f"processes {[(pid, env.get('QUEUE_ID')) for pid, env in processes.items()][:LISTED_MAX]}"
+            )
         names = [name for name in topics(self.stack.broker.servers) if name.startswith("wf-")]
         if names:
             left.append(f"{len(names)} topics, e.g. {names[0]}")
@@ -157,15 +199,22 @@ def print_diagnosis(stack: EngineStack, queues: list[Planned], tell) -> None:
     """What is known of queues that did not end, for whoever has to find out why."""
     ids = ", ".join(f"'{queue.queue_id}'" for queue in queues if queue.queue_id)
     try:
-        tell(stack.store.query(
-            "SELECT q.queue_id, q.status, q.look_at - now() AS look_in, q.claim_until - now() AS claimed_for, i.step,"
-            " i.status, i.attempt, i.reason, i.not_before - now() AS hold FROM streamforge.queues q JOIN"
-            f" streamforge.instances i USING (queue_id) WHERE q.queue_id IN ({ids})"
-            f" AND q.status NOT IN {FINAL} AND i.status NOT IN {FINAL} ORDER BY 1 LIMIT 20"))  # fmt: skip
-        tell(stack.store.query(
-            "SELECT queue_id, number, at, kind, actor, step, attempt, detail FROM streamforge.events"
-            " WHERE queue_id IN (SELECT queue_id FROM streamforge.queues"
-            f" WHERE queue_id IN ({ids}) AND status NOT IN {FINAL} LIMIT 2) ORDER BY 1, 2"))  # fmt: skip
+        tell(
+            stack.store.query(
+                "SELECT q.queue_id, q.status, q.look_at - now() AS look_in, q.claim_until - now() AS claimed,"
+                " i.step, i.status, i.attempt, i.reason, i.not_before - now() AS hold"
+                " FROM streamforge.queues q JOIN streamforge.instances i USING (queue_id)"
+                f" WHERE q.queue_id IN ({ids})"
+                f" AND q.status NOT IN {FINAL} AND i.status NOT IN {FINAL} ORDER BY 1 LIMIT 20"
+            )
+        )
+        tell(
+            stack.store.query(
+                "SELECT queue_id, number, at, kind, actor, step, attempt, detail FROM streamforge.events"
+                " WHERE queue_id IN (SELECT queue_id FROM streamforge.queues"
+                f" WHERE queue_id IN ({ids}) AND status NOT IN {FINAL} LIMIT 2) ORDER BY 1, 2"
+            )
+        )
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         tell(f"PostgreSQL does not answer: {error}")
     for replica in stack.replicas + stack.pool:
