@@ -13,6 +13,7 @@ import asyncio
 import datetime
 import json
 import math
+import os
 import resource
 import sys
 import time
@@ -145,6 +146,9 @@ def main() -> None:
         asyncio.run(leave_open(arguments))
     else:
         asyncio.run(measure(arguments, start if arguments.what == "starts" else finish))
+    # The SDK's own threads may outlive the interpreter and crash it at its end: everything is said by now.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ NETWORK_REFUSED, NETWORK_SILENT = "network cut, refusing", "network cut, silent"
 # Nobody but their own queues waits for these: other faults fall meanwhile.
 OVERLAPPING = (WORKERS_KILLED, WORKERS_STOPPED)
 
+# How many workers a fault takes: a share of those that run, at least some.
+WORKERS_SHARE, WORKERS_MIN = 0.05, 4
+
 
 @dataclass
 class Fault:
@@ -165,17 +168,13 @@ class Storm:
 
         return f"down for {fault.seconds:.1f} s", launch
 
-    def _some_workers(self, share: float) -> dict[int, str]:
-        """Processes that work, by number: of replicas, and of the pool."""
-        found = {
-            pid: f"{env.get('TARGET', '?')} of {env.get('QUEUE_ID', '?')}"
-            for pid, env in self.stack.workers().items()
-        }
-        chosen = self.chance.sample(sorted(found), min(len(found), max(1, round(len(found) * share))))
-        return {pid: found[pid] for pid in chosen}
+    def _some_workers(self) -> list[int]:
+        """Processes that replicas launched."""
+        found = sorted(self.stack.workers())
+        return self.chance.sample(found, min(len(found), max(WORKERS_MIN, round(len(found) * WORKERS_SHARE))))
 
     def _kill_workers(self, fault: Fault):
-        victims = self._some_workers(0.05)
+        victims = self._some_workers()
         for pid in victims:
             _send(pid, signal.SIGKILL)
         words = [f"{len(victims)} processes"]
@@ -192,7 +191,7 @@ class Storm:
         return ", ".join(words), launch if self.stack.pool else None
 
     def _stop_workers(self, fault: Fault):
-        victims = self._some_workers(0.05)
+        victims = self._some_workers()
         for pid in victims:
             _send(pid, signal.SIGSTOP)
         worker = self.chance.choice(self.stack.pool) if self.stack.pool else None
