@@ -15,6 +15,8 @@ from engine_postgres import Postgres
 from local_stack import MARK, ROOT, Failure, marked_processes
 
 POOL_TARGET = "dummy-service"
+# Instances a pool worker runs at once: no queue of ours has to wait for another one.
+POOL_SLOTS = 100
 WORKERS_END_SECONDS = 15
 
 
@@ -81,6 +83,7 @@ class EngineStack:
         name = f"pool-{number}"
         variables = self._common | {
             "POOL_TARGETS": POOL_TARGET,
+            "POOL_SLOTS": str(POOL_SLOTS),
             "POOL_WORKER_ID": f"{name}-{self.id}",
         }
         command = [str(self.programs / "streamforge-worker"), "pool"]
