@@ -18,7 +18,7 @@ struct ClientScript {
 
     /// How long the server may hold back an answer (`wait_seconds`), at most what it allows.
     private static let waitSeconds = 30
-    /// An answer that came sooner than this was not waited for: a server that cannot wait is not asked at once.
+    /// An answer sooner than this was not held back: a server that cannot do so is not asked at once.
     private static let waitedLeast = Duration.milliseconds(5)
     private static let pause = Duration.milliseconds(5)
 

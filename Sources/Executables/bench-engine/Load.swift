@@ -53,7 +53,9 @@ struct Load {
             case .idle: continue
             case .pausing(_, let due): limit = min(limit, max(due - now, .zero))
             case .asked(let at):
-                guard now - at < Self.answerLimit else { throw LoadError("no answer for \(Self.answerLimit)") }
+                guard now - at < Self.answerLimit else {
+                    throw LoadError("no answer for \(Self.answerLimit)")
+                }
                 waiting.append(pollfd(fd: client.connection.descriptor, events: Int16(POLLIN), revents: 0))
                 indices.append(index)
             }

@@ -25,7 +25,8 @@ struct LoadReport {
 
     var json: String {
         let values = [
-            ("seconds", seconds), ("cpu_seconds", cpuSeconds), ("median_ms", quantile(0.5)), ("p99_ms", quantile(0.99)),
+            ("seconds", seconds), ("cpu_seconds", cpuSeconds), ("median_ms", quantile(0.5)),
+            ("p99_ms", quantile(0.99)),
             ("least_ms", quantile(0)), ("most_ms", quantile(1)),
         ]
         let fields = values.map { "\"\($0.0)\": \(String(format: "%.4f", $0.1))" }
@@ -42,6 +43,8 @@ struct LoadReport {
     private static func cpuSeconds() -> Double {
         var usage = rusage()
         getrusage(RUSAGE_SELF.rawValue, &usage)
-        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
+        return [usage.ru_utime, usage.ru_stime].reduce(0) {
+            $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6
+        }
     }
 }
