@@ -14,6 +14,8 @@ from engine_parts import Broker, Exchange, Part, Program
 from engine_postgres import Postgres
 from local_stack import MARK, ROOT, Failure, marked_processes
 
+# What the exchange knows unless more is asked for: reading all recordings takes seconds.
+SYMBOLS = "BTCUSDT,ETHUSDT,SOLUSDT,LTCUSDT,PEPEUSDT"
 POOL_TARGET = "dummy-service"
 # Instances a pool worker runs at once: no queue of ours has to wait for another one.
 POOL_SLOTS = 100
@@ -37,7 +39,7 @@ class EngineStack:
         replicas: int = 1,
         pool_workers: int = 0,
         settings: dict[str, str] | None = None,
-        exchange_options: tuple[str, ...] = ("--no-limits",),
+        exchange_options: tuple[str, ...] = ("--no-limits", "--symbols", SYMBOLS),
     ):
         self.programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="streamforge-"))
