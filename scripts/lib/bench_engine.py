@@ -218,11 +218,14 @@ class Bench:
         for row in self.rows.values():
             say(row.line())
         for name, values in (("StreamForge", self.alone_p99["ours"]), ("Temporal", self.alone_p99["peer"])):
+            if not values:
+                continue
             say(
                 f"one alone, 99th percentile, {name}: {statistics.median(values):.1f} ms"
                 f" [{min(values):.1f}..{max(values):.1f}]"
             )
-        say("\nCPU milliseconds for each queue, and what all rounds took:")
+        if self.costs:
+            say("\nCPU milliseconds for each queue, and what all rounds took:")
         for what, cost in self.costs.items():
             parts = {part: seconds for part, seconds in cost.items() if part != "count"}
             each = ", ".join(
