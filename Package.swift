@@ -74,6 +74,7 @@ let package = Package(
         // Measurements, run by hand.
         program("bench-kafka", ["KafkaBridge", "LocalStack", "ServiceRuntime"]),
         program("bench-start", ["KafkaBridge", "LocalStack", "ServiceRuntime", "Workflow"]),
+        program("bench-engine", ["KafkaBridge", "Workflow", argumentParser]),
         program(
             "bench-connector",
             [
