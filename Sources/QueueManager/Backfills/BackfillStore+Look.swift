@@ -170,7 +170,8 @@ extension BackfillStore {
         try await transaction.execute(
             """
             UPDATE streamforge.backfill_shards SET state = \(machine.state.rawValue),
-            attempt = \(machine.attempt), is_wanted = \(machine.isWanted), reason = \(optional: machine.reason),
+            attempt = \(machine.attempt), is_wanted = \(machine.isWanted),
+            reason = \(optional: machine.reason),
             tries = CASE WHEN \(isLaunch) THEN 0 ELSE tries END,
             try_at = CASE WHEN \(isLaunch) THEN 0 ELSE try_at END,
             queue_id = CASE WHEN \(isLaunch) THEN NULL ELSE queue_id END,

@@ -101,7 +101,8 @@ package struct BackfillStore: Sendable {
             let created = try await transaction.execute(
                 """
                 INSERT INTO streamforge.backfills (name, spec, idempotency_key, request_hash)
-                VALUES (\(name.rawValue), \(PostgresJSON(try MessageCodec.encode(JSONValue.object(spec.json)))),
+                VALUES (\(name.rawValue),
+                \(PostgresJSON(try MessageCodec.encode(JSONValue.object(spec.json)))),
                 \(optional: key), \(requestHash)) ON CONFLICT DO NOTHING
                 """)
             if created.affectedRows == 1 {

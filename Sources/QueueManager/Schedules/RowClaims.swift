@@ -60,7 +60,8 @@ struct RowClaims: Sendable {
         try await pool.execute(
             """
             UPDATE \(raw: table) SET claim_token = NULL, claim_until = NULL,
-            look_at = CASE WHEN look_version = \(claim.lookVersion) THEN \(optional: lookAt)::bigint ELSE look_at END
+            look_at = CASE WHEN look_version = \(claim.lookVersion) THEN \(optional: lookAt)::bigint
+                ELSE look_at END
             WHERE \(raw: keyColumn) = \(claim.key) AND claim_token = \(claim.token)
             """)
     }

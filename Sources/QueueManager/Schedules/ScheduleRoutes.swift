@@ -162,7 +162,8 @@ package struct ScheduleRoutes: Sendable {
 
     private static let example =
         "{\"name\":\"nightly\",\"cron\":\"30 2 * * *\",\"time_zone\":\"Europe/Berlin\",\"request\":"
-        + "{\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\",\"time_range\":\"${schedule.day-1}:${schedule.day-1}\"}}"
+        + "{\"symbol\":\"BTCUSDT\",\"type\":\"api_candles_5m\","
+        + "\"time_range\":\"${schedule.day-1}:${schedule.day-1}\"}}"
 
     private static func name(_ context: BasicRequestContext) throws(RequestError) -> ObjectName {
         let text = context.parameters.get("name") ?? ""

@@ -133,7 +133,8 @@ extension ScheduleStore {
             """
             UPDATE streamforge.firings SET tries = tries + 1, try_at = \(raw: clock.sql()) + \(pause),
             reason = \(StartRetry.reason(reason)), changed_at = now(),
-            state = CASE WHEN \(mayGiveUp) AND try_until_at <= \(raw: clock.sql()) THEN 'failed' ELSE state END
+            state = CASE WHEN \(mayGiveUp) AND try_until_at <= \(raw: clock.sql()) THEN 'failed'
+                ELSE state END
             WHERE number = \(firing.number) AND state = 'starting' RETURNING state
             """)
         return try rows.first.map { try $0["state", as: String.self] == "failed" } ?? false

@@ -143,9 +143,11 @@ extension ScheduleStore {
             }
         }
         return """
-            INSERT INTO streamforge.firings (schedule, generation, fire_time, state, reason, body, try_until_at)
+            INSERT INTO streamforge.firings
+            (schedule, generation, fire_time, state, reason, body, try_until_at)
             VALUES (\(schedule.name.rawValue), \(schedule.generation), \(fireTime), \(state.rawValue),
-            \(optional: reason), \(optional: body), \(schedule.now + Int64(schedule.spec.catchUpSeconds) * 1_000))
+            \(optional: reason), \(optional: body),
+            \(schedule.now + Int64(schedule.spec.catchUpSeconds) * 1_000))
             """
     }
 

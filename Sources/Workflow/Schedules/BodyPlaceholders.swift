@@ -112,10 +112,10 @@ extension BodyPlaceholders {
     ///
     /// | placeholder | meaning |
     /// |--|--|
-    /// | `${schedule.day}`, `${schedule.day-1}` | the day of the fire time, UTC as every time range; a day before it |
+    /// | `${schedule.day}`, `${schedule.day-1}` | the fire time's day, UTC as every time range; one before |
     /// | `${schedule.local_day}`, `${schedule.local_day-1}` | the same in the schedule's time zone |
-    /// | `${schedule.month_first}`, `${schedule.month_first-1}` | first day of that month, UTC; of the month before |
-    /// | `${schedule.month_last}`, `${schedule.month_last-1}` | last day of that month, UTC; of the month before |
+    /// | `${schedule.month_first}`, `${schedule.month_first-1}` | first day of that month, UTC; of the one before |
+    /// | `${schedule.month_last}`, `${schedule.month_last-1}` | last day of that month, UTC; of the one before |
     /// | `${schedule.time}` | the fire time, `2024-08-01T02:00:00Z` |
     /// | `${schedule.name}` | the schedule's name |
     ///

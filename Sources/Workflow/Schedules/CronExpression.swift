@@ -3,9 +3,9 @@ import MarketData
 /// When a schedule fires: five fields, minute, hour, day of month, month, day of week.
 ///
 /// Each field takes `*`, numbers, ranges `1-5`, steps `*/15` or `10-40/10`, lists of these, months and days
-/// of the week also by name (`JAN`, `MON`), and the day of the month `L` for the last one. 0 and 7 are Sunday.
+/// of the week also by name (`JAN`, `MON`), and the day of the month `L` for the last. 0 and 7 are Sunday.
 /// When both day fields leave something out, a day that either of them names will do; otherwise both must.
-/// `@hourly`, `@daily` (`@midnight`), `@weekly`, `@monthly`, `@yearly` (`@annually`) stand for their usual forms.
+/// `@hourly`, `@daily` (`@midnight`), `@weekly`, `@monthly`, `@yearly` (`@annually`) are their usual forms.
 package struct CronExpression: Sendable, Hashable, CustomStringConvertible {
     package static let charactersMax = 256
 
