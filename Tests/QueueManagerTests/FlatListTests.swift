@@ -259,6 +259,12 @@ struct FlatListTests {
             INSERT INTO streamforge.instances (queue_id, step, instance, position, status)
             SELECT queue_id, 'load', 'BTCUSDT', 0, 'finished' FROM streamforge.queues
             """)
+        try await connection.execute(
+            """
+            INSERT INTO streamforge.attempts (queue_id, step, instance, attempt, control_partition,
+                control_offset, lease_until, ended_at, is_gone)
+            SELECT queue_id, 'load', 'BTCUSDT', 1, 0, 0, created_at, created_at, true FROM streamforge.queues
+            """)
         // The history of every fifth queue is enough to make a scan of it long.
         try await connection.execute(
             """
