@@ -13,7 +13,9 @@ package struct PostgresNullableArray: PostgresEncodable {
             // Every element is quoted: then commas, braces, spaces and the word NULL need no care.
             text.append(UInt8(ascii: "\""))
             for byte in element.utf8 {
-                if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { text.append(UInt8(ascii: "\\")) }
+                if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+                    text.append(UInt8(ascii: "\\"))
+                }
                 text.append(byte)
             }
             text.append(UInt8(ascii: "\""))

@@ -29,7 +29,8 @@ final class FaultyStorage: EngineStorage, @unchecked Sendable {
         try await call("look") {
             let results = try await store.look(request, work)
             for result in results {
-                world.tell("\(replica.name) looked at \(result.queue.queueID): \(result.plan.effects.count) effects")
+                world.tell(
+                    "\(replica.name) looked at \(result.queue.queueID): \(result.plan.effects.count) effects")
             }
             return results
         }

@@ -22,9 +22,11 @@ final class Judge: @unchecked Sendable {
         for entry in queue.changes.history {
             let detail = entry.detail["reason"]?.string ?? ""
             world.tell(
-                "\(queue.queueID) \(entry.number) \(entry.kind) \(entry.id?.description ?? "")/\(entry.attempt ?? 0) \(detail)")
+                "\(queue.queueID) \(entry.number) \(entry.kind) \(entry.id?.description ?? "")/\(entry.attempt ?? 0) \(detail)"
+            )
             if entry.number != numbers[queue.queueID, default: 0] + 1 {
-                world.violate("history of \(queue.queueID) went from \(numbers[queue.queueID] ?? 0) to \(entry.number)")
+                world.violate(
+                    "history of \(queue.queueID) went from \(numbers[queue.queueID] ?? 0) to \(entry.number)")
             }
             numbers[queue.queueID] = entry.number
             if entry.detail["lost"] != nil, let id = entry.id, let attempt = entry.attempt {
@@ -32,7 +34,8 @@ final class Judge: @unchecked Sendable {
             }
         }
         if let final = finals[queue.queueID], final != queue.status {
-            world.violate("\(queue.queueID) left its final state \(final.rawValue) for \(queue.status.rawValue)")
+            world.violate(
+                "\(queue.queueID) left its final state \(final.rawValue) for \(queue.status.rawValue)")
         }
         if queue.status.isFinal, finals[queue.queueID] == nil {
             finals[queue.queueID] = queue.status
@@ -46,7 +49,8 @@ final class Judge: @unchecked Sendable {
         if reason.hasPrefix("its process ended"), let final = sink.finalEvents[key]?[id.number],
             let gone = queue.attempts[id]?.goneOffset, final.offset < gone
         {
-            world.violate("attempt \(id) was called lost though its final event lay at \(final.offset) of \(gone)")
+            world.violate(
+                "attempt \(id) was called lost though its final event lay at \(final.offset) of \(gone)")
         }
         if reason.hasPrefix("its lease ran out"), let beat = sink.heartbeats[key]?[id.number], !beat.wasLate,
             world.now - beat.at < leaseMilliseconds * 2 / 3
@@ -74,8 +78,11 @@ final class Judge: @unchecked Sendable {
     /// Nothing fails because of what the engine itself went through.
     private func checkFailure(of id: InstanceID, _ instance: InstanceState, in queue: QueueState) {
         let machine = instance.machine
-        guard machine.failures < machine.attemptsMax, !sink.finalErrors.contains(queue.queueID) else { return }
-        world.violate("\(id) failed after \(machine.failures) of \(machine.attemptsMax): \(machine.reason ?? "")")
+        guard machine.failures < machine.attemptsMax, !sink.finalErrors.contains(queue.queueID) else {
+            return
+        }
+        world.violate(
+            "\(id) failed after \(machine.failures) of \(machine.attemptsMax): \(machine.reason ?? "")")
     }
 
     // MARK: The end
@@ -92,7 +99,9 @@ final class Judge: @unchecked Sendable {
             let ends = stored.history.filter {
                 ["queue_finished", "queue_failed", "queue_stopped"].contains($0.kind)
             }
-            if ends.count != 1 { world.violate("\(id) has \(ends.count) final states: it is \(stored.state.status.rawValue)") }
+            if ends.count != 1 {
+                world.violate("\(id) has \(ends.count) final states: it is \(stored.state.status.rawValue)")
+            }
             if !stored.state.isCleaned { world.violate("\(id) was not cleaned up") }
             if stored.claimToken != nil { world.violate("\(id) is still claimed") }
             for attempt in stored.state.attempts.values where attempt.endedAt == nil || !attempt.isGone {
@@ -111,7 +120,8 @@ final class Judge: @unchecked Sendable {
     private func checkEvents(of id: QueueID, _ history: [HistoryEntry]) {
         var seen: [AttemptID: Int64] = [:]
         for entry in history where entry.kind.hasPrefix("worker_") {
-            guard let instance = entry.id, let attempt = entry.attempt, let seq = entry.detail["seq"]?.integer else {
+            guard let instance = entry.id, let attempt = entry.attempt, let seq = entry.detail["seq"]?.integer
+            else {
                 continue
             }
             let key = AttemptID(instance, attempt)

@@ -15,6 +15,7 @@ package final class MemoryEngineStorage: @unchecked Sendable {
     struct StoredCommand {
         var command: ControlCommand
         var sendAt: Int64
+        var sends = 0
     }
 
     struct StoredPartition {
@@ -80,7 +81,7 @@ package final class MemoryEngineStorage: @unchecked Sendable {
         let settled = Set(changes.settledAttempts)
         outbox.removeAll { entry in
             guard entry.command.queueID == id else { return false }
-            if changes.dropsCommands { return true }
+            if changes.dropsCommands, entry.sends > 0 { return true }
             guard let step = entry.command.step, let instance = entry.command.instance,
                 let attempt = entry.command.attempt
             else { return false }
@@ -262,13 +263,25 @@ extension MemoryEngineStorage: EngineStorage {
     package func dispatch(limit: Int, _ send: ([ControlCommand]) async throws -> Void) async throws -> Int {
         let now = clock()
         let due = outbox.filter { $0.sendAt <= now }
-            .sorted { ($0.command.queueID.rawValue, $0.command.commandSeq) < ($1.command.queueID.rawValue, $1.command.commandSeq) }
+            .sorted {
+                ($0.command.queueID.rawValue, $0.command.commandSeq)
+                    < ($1.command.queueID.rawValue, $1.command.commandSeq)
+            }
             .prefix(limit)
         guard !due.isEmpty else { return 0 }
         try await send(due.map(\.command))
         let sent = Set(due.map(\.command.commandID))
         for index in outbox.indices where sent.contains(outbox[index].command.commandID) {
             outbox[index].sendAt = clock() + Self.resend
+            outbox[index].sends += 1
+        }
+        for entry in due {
+            guard var stored = queues[entry.command.queueID] else { continue }
+            stored.state.noteSent(entry.command)
+            let needsLook = stored.state.changes.needsLook
+            write(&stored)
+            if needsLook { lookSoon(&stored) }
+            queues[entry.command.queueID] = stored
         }
         return due.count
     }

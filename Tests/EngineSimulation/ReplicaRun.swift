@@ -21,7 +21,8 @@ final class ReplicaRun: @unchecked Sendable {
     private var isCutUntil: Int64 = 0
 
     private static let observer = EngineObserver(
-        logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, factory: NOOPMetricsHandler.instance)
+        logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() },
+        factory: NOOPMetricsHandler.instance)
 
     init(
         _ name: String, _ world: World, _ store: MemoryEngineStorage, _ broker: SimulatedBroker,

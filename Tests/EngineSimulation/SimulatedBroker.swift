@@ -24,7 +24,9 @@ final class SimulatedBroker: @unchecked Sendable {
 
     func goAway(for milliseconds: Int64) { isAwayUntil = max(isAwayUntil, world.now + milliseconds) }
 
-    static func partition(of queue: QueueID) -> Int { Int(KeyPartition.of(queue.rawValue, count: partitionCount)) }
+    static func partition(of queue: QueueID) -> Int {
+        Int(KeyPartition.of(queue.rawValue, count: partitionCount))
+    }
 
     func append(_ event: QueueEvent) -> Int64 {
         let partition = Self.partition(of: event.queueID)

@@ -64,7 +64,9 @@ final class SimulatedCluster: @unchecked Sendable {
 
     fileprivate func find(_ name: String) -> Running? { jobs.last { $0.name == name } }
 
-    fileprivate func handle(_ name: String) -> JobHandle { JobHandle(launcher: "simulated", fields: ["job": name]) }
+    fileprivate func handle(_ name: String) -> JobHandle {
+        JobHandle(launcher: "simulated", fields: ["job": name])
+    }
 
     private struct Launcher: JobLauncher {
         let cluster: SimulatedCluster

@@ -44,14 +44,22 @@ struct SimulatedWorker: Sendable {
         await world.sleep(Int64(world.random.pick(5...600)))
         if running.isPooled {
             // The offer waits for a free slot.
-            if world.fault("offer waited long", 0.05) { await world.sleep(Int64(world.random.pick(2_000...9_000))) }
+            if world.fault("offer waited long", 0.05) {
+                await world.sleep(Int64(world.random.pick(2_000...9_000)))
+            }
             running.isTaken = true
-            if world.fault("pool worker died after take", 0.02) { return running.end = "died" }
+            if world.fault("pool worker died after take", 0.02) {
+                running.end = "died"
+                return
+            }
         }
         guard !running.isKilled else { return }
         let workerID = "w\(world.random.next() % 1_000_000)"
         await waitForBroker()
-        if isStopped() { return running.end = "exit 4" }
+        if isStopped() {
+            running.end = "exit 4"
+            return
+        }
         if world.fault("worker stopped before it fenced", 0.01) {
             // The one gap the protocol leaves; the fenced one then gives way, see below.
             await world.sleep(Int64(world.random.pick(2_000...12_000)))
@@ -87,11 +95,15 @@ struct SimulatedWorker: Sendable {
         while true {
             await world.sleep(Int64(world.random.pick(20...300)))
             guard !running.isKilled else { return }
-            if sink.owners[key]?.workerID != workerID { return running.end = "exit 4" }
+            if sink.owners[key]?.workerID != workerID {
+                running.end = "exit 4"
+                return
+            }
             if isStopped() {
                 seq += 1
                 await send(.interrupted, seq, workerID)
-                return running.end = "exit 3"
+                running.end = "exit 3"
+                return
             }
             if world.now - beat >= leaseMilliseconds / 3 {
                 seq += 1
@@ -111,7 +123,10 @@ struct SimulatedWorker: Sendable {
             case .hang:
                 await world.sleep(leaseMilliseconds * 3)
                 if running.isKilled { return }
-                if sink.owners[key]?.workerID != workerID { return running.end = "exit 4" }
+                if sink.owners[key]?.workerID != workerID {
+                    running.end = "exit 4"
+                    return
+                }
                 sink.done.insert(key)
                 await finish(.finished, nil, seq + 1, workerID, exit: "exit 0")
             }
@@ -178,7 +193,9 @@ struct SimulatedWorker: Sendable {
                 _ = broker.append(event)
             }
         }
-        if world.fault("poison event", 0.01) { broker.appendPoison(SimulatedBroker.partition(of: job.queueID)) }
+        if world.fault("poison event", 0.01) {
+            broker.appendPoison(SimulatedBroker.partition(of: job.queueID))
+        }
         world.tell("event \(status) of \(job.id)/\(job.attempt) at \(offset)")
     }
 

@@ -66,7 +66,8 @@ package struct Simulation {
         cluster.work = { running in
             guard let plan = store.state(of: running.job.queueID)?.plan else { return }
             let worker = SimulatedWorker(
-                world: world, broker: broker, sink: sink, running: running, plan: plan, leaseMilliseconds: lease)
+                world: world, broker: broker, sink: sink, running: running, plan: plan,
+                leaseMilliseconds: lease)
             world.spawn { await worker.run() }
         }
         store.onChange = { [judge] in judge.check($0) }
@@ -97,7 +98,8 @@ package struct Simulation {
         report.trace = world.trace
         for id in queues {
             report.instances += store.state(of: id)?.instances.count ?? 0
-            report.attempts += store.state(of: id)?.instances.values.reduce(0) { $0 + $1.machine.attempt } ?? 0
+            report.attempts +=
+                store.state(of: id)?.instances.values.reduce(0) { $0 + $1.machine.attempt } ?? 0
         }
         return report
     }
@@ -105,7 +107,7 @@ package struct Simulation {
     /// The queue is cleaned up, and its late processes have left.
     private func isOver(_ id: QueueID) -> Bool {
         guard let state = store.state(of: id), state.isCleaned else { return false }
-        return cluster.live.allSatisfy { $0.job.queueID != id }
+        return store.outbox.isEmpty && cluster.live.allSatisfy { $0.job.queueID != id }
     }
 
     // MARK: The world
@@ -143,7 +145,9 @@ package struct Simulation {
             add("load", .loaderAPICandles)
             add("store", .arangoConnector, input: StepID("load"))
         }
-        for number in 0..<world.random.pick(steps.isEmpty ? 1...3 : 0...2) { add("dummy\(number)", .dummyService) }
+        for number in 0..<world.random.pick(steps.isEmpty ? 1...3 : 0...2) {
+            add("dummy\(number)", .dummyService)
+        }
         return Plan(
             symbols: symbols, timeRange: "2024-08-01:2024-08-01", steps: steps,
             timeoutSeconds: world.random.chance(0.1) ? Int64(world.random.pick(10...90)) : nil)
@@ -176,9 +180,12 @@ package struct Simulation {
             let end = world.now + Self.faultTime
             while world.now < end {
                 await world.sleep(Int64(world.random.pick(500...6_000)))
-                if world.fault("broker away", 0.08) { broker.goAway(for: Int64(world.random.pick(300...9_000))) }
+                if world.fault("broker away", 0.08) {
+                    broker.goAway(for: Int64(world.random.pick(300...9_000)))
+                }
                 if world.fault("database clock put forward", 0.05) {
-                    world.clockJump += Int64(world.random.pick(1_000...120_000))
+                    // Less than the gap that stops the leases would eat them up: here they are only 6 s long.
+                    world.clockJump += Int64(world.random.pick(6_000...120_000))
                 }
             }
             world.areFaultsOn = false
@@ -193,7 +200,8 @@ package struct Simulation {
                 await world.sleep(Int64(world.random.pick(1_000...8_000)))
                 guard world.areFaultsOn, world.random.chance(0.25) else { continue }
                 let draw = world.random.pick(0...9)
-                let request: QueueRequest = draw < 5 ? .pause : draw < 8 ? .resume : draw < 9 ? .stop : .terminate
+                let request: QueueRequest =
+                    draw < 5 ? .pause : draw < 8 ? .resume : draw < 9 ? .stop : .terminate
                 world.tell("asked to \(request.rawValue) \(id): \(store.request(request, of: id))")
             }
             // Nobody forgets a paused queue.

@@ -77,7 +77,8 @@ package struct SimulationSummary: Sendable {
         for name in ["instances", "attempts", "replicas", "steps", "faults"] {
             let sorted = (values[name] ?? []).sorted()
             guard let last = sorted.last else { continue }
-            let columns = [0, sorted.count / 10, sorted.count / 2, sorted.count * 9 / 10].map { sorted[$0] } + [last]
+            let columns =
+                [0, sorted.count / 10, sorted.count / 2, sorted.count * 9 / 10].map { sorted[$0] } + [last]
             let text = columns.map { pad(String($0), 8) }.joined()
             lines.append("  \(name)".padding(16) + text + pad(String(Int(average(name).rounded())), 10))
         }

@@ -63,8 +63,13 @@ struct EffectRunner: Sendable {
     ) -> [QueueOperation] {
         parts.observe(.launchFailed(queue.queueID, id.id, attempt: id.number, error: error))
         let isWorthIt = isRetriable && queue.plan.step(id.id.step)?.retry.isFinal(.launchFailed) != true
+        let target = queue.plan.step(id.id.step)?.target
+        // Where it may have been started all the same it must not begin to write.
+        let isCertain = target.map { parts.launcher.isLaunchRepeatable(for: $0) } ?? true
         return [
-            .input(.failed(attempt: id.number, isRetriable: isWorthIt, reason: error), id.id, stop: nil)
+            .input(
+                .failed(attempt: id.number, isRetriable: isWorthIt, reason: error), id.id,
+                stop: isCertain ? nil : "launch_failed")
         ]
     }
 
@@ -105,7 +110,8 @@ struct EffectRunner: Sendable {
         for step in queue.plan.steps where step.target.isProducer {
             let topic = dataTopic(of: step, queue)
             try await parts.broker.createTopic(
-                topic, Int32(queue.plan.partitionCount(of: step)), ["retention.ms": "-1", "cleanup.policy": "delete"])
+                topic, Int32(queue.plan.partitionCount(of: step)),
+                ["retention.ms": "-1", "cleanup.policy": "delete"])
             try await parts.broker.createTopic(
                 DerivedName.deadLetterTopic(dataTopic: topic), 1,
                 ["retention.ms": "2592000000", "cleanup.policy": "delete"])

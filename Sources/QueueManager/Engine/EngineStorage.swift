@@ -42,10 +42,12 @@ package protocol EngineStorage: Sendable {
     ///
     /// - Throws: ``PartitionLost`` when another reader has moved an offset or owns a partition.
     func apply(
-        _ batches: [EventBatch], owner: String, _ work: @Sendable (inout QueueState, QueueEvent, EventFacts) -> Bool
+        _ batches: [EventBatch], owner: String,
+        _ work: @Sendable (inout QueueState, QueueEvent, EventFacts) -> Bool
     ) async throws -> ApplyReport
 
-    /// Hands due commands to `send`, oldest first a queue, and notes them as sent if it returns.
+    /// Hands due commands to `send`, oldest first a queue, and notes them as sent if it returns, on their
+    /// attempts too. What a final queue had to say is then said.
     ///
     /// One dispatcher at a time a queue.
     /// - Returns: how many were sent.

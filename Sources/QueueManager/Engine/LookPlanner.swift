@@ -13,7 +13,8 @@ package struct LookFacts: Sendable {
     /// do not run meanwhile.
     package var blindMilliseconds: Int64
 
-    package init(now: Int64, appliedOffset: Int64 = 0, caughtUpAt: Int64? = nil, blindMilliseconds: Int64 = 0) {
+    package init(now: Int64, appliedOffset: Int64 = 0, caughtUpAt: Int64? = nil, blindMilliseconds: Int64 = 0)
+    {
         self.now = now
         self.appliedOffset = appliedOffset
         self.caughtUpAt = caughtUpAt
@@ -130,7 +131,7 @@ package struct LookPlanner: Sendable {
                 // Without topics there is nothing to do outside.
                 return queue.plan.steps.contains { $0.target.isProducer } ? nil : .begin
             case .launch(let id):
-                guard let control, launches > 0 else { return nil }
+                guard let control, launches > 0, mayFollow(id, in: queue) else { return nil }
                 launches -= 1
                 return .createAttempt(id, control)
             case .cancel(let id, let reason): return .input(.cancel(reason: reason), id, stop: reason)
@@ -146,7 +147,8 @@ package struct LookPlanner: Sendable {
     private func operations(for attempt: AttemptState, in queue: QueueState) -> [QueueOperation] {
         if attempt.endedAt != nil {
             // Nobody could tell whether such a job is gone; its worker was told.
-            return isWatched(attempt, in: queue) || attempt.isGone ? [] : [.jobGone(attempt.id)]
+            return isWatched(attempt, in: queue) || attempt.isGone || isStopUnsent(attempt)
+                ? [] : [.jobGone(attempt.id)]
         }
         if let goneOffset = attempt.goneOffset {
             // Its final event may still lie unread in the topic; only after that is it lost.
@@ -212,7 +214,11 @@ package struct LookPlanner: Sendable {
             let why = queue.isTerminated ? "it was terminated" : "it was stopped before its launch"
             kill(id, then: [lose(attempt, why, countsAsFailure: false), .jobGone(id)], &plan)
         } else if attempt.handle == nil {
-            if touched.attempts.contains(id) { plan.lookAgain(in: 1_000) } else { plan.effects.append(.launch(id)) }
+            if touched.attempts.contains(id) {
+                plan.lookAgain(in: 1_000)
+            } else {
+                plan.effects.append(.launch(id))
+            }
         } else if let age = stopAge(attempt), age > context.policy.stopGrace.milliseconds {
             kill(id, then: nil, &plan)
         } else if isLeaseOver(attempt) {
@@ -253,7 +259,10 @@ package struct LookPlanner: Sendable {
     }
 
     private func cleanUp(_ queue: QueueState, _ plan: inout LookPlan) {
-        guard !queue.isCleaned else { return plan.lookAgain = nil }
+        guard !queue.isCleaned else {
+            plan.lookAgain = nil
+            return
+        }
         guard queue.attempts.values.allSatisfy(\.isGone) else { return }
         let age = facts.now - (queue.finishedAt ?? facts.now)
         let keep = context.policy.topicKeep.milliseconds
@@ -269,8 +278,9 @@ package struct LookPlanner: Sendable {
         for decision in QueuePlanner.decide(queue.snapshot(now: facts.now)) {
             switch decision {
             case .prepare: askForTopics(.createTopics, &plan)
-            // The broker is away, or more are to be launched than one look may.
-            case .launch: plan.lookAgain(in: control == nil ? 1_000 : 1)
+            // The broker is away, a stop is not sent yet, or more are to be launched than one look may.
+            case .launch(let id):
+                plan.lookAgain(in: control == nil || !mayFollow(id, in: queue) ? 1_000 : 1)
             case .lookAgain(let at): plan.lookAgain(in: at - facts.now)
             case .cancel, .skip, .suspend, .end: plan.lookAgain(in: 1)
             }
@@ -295,6 +305,15 @@ package struct LookPlanner: Sendable {
 
     private func mayBeQueued(_ attempt: AttemptState, in queue: QueueState) -> Bool {
         attempt.workerID == nil && !isWatched(attempt, in: queue)
+    }
+
+    /// An attempt that was given up must be able to read so before the next one begins to write.
+    private func mayFollow(_ id: InstanceID, in queue: QueueState) -> Bool {
+        !queue.attempts.values.contains { $0.id.id == id && !$0.isGone && isStopUnsent($0) }
+    }
+
+    private func isStopUnsent(_ attempt: AttemptState) -> Bool {
+        attempt.stopRequestedAt != nil && !attempt.isStopSent
     }
 
     private func stopAge(_ attempt: AttemptState) -> Int64? {

@@ -19,6 +19,8 @@ extension QueueState {
             $0.leaseUntil = context.now + lease
             $0.leaseBlind = context.blindMilliseconds
             if $0.endedAt == nil { $0.status = word.rawValue }
+            // It has gone by itself: nobody is left to be told.
+            if word.isFinal { $0.isStopSent = true }
         }
         let isCurrent = instances[id]?.machine.attempt == event.attempt
         if isCurrent, instances[id]?.machine.state.isFinal == false { saveCounts(of: event, id) }

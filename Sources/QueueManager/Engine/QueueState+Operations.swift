@@ -20,6 +20,8 @@ package enum QueueOperation: Sendable {
     case input(InstanceMachine.Input, InstanceID, stop: String?)
     /// Tells the live attempt of an instance to end in good order; the instance stays wanted.
     case suspend(InstanceID)
+    /// The stop of the attempt was sent.
+    case stopSent(AttemptID)
     case end(QueueStatus, reason: String?)
     case cleaned
 }
@@ -36,7 +38,9 @@ package struct OperationContext: Sendable {
     /// Names the look that the operations belong to.
     package var token = ""
 
-    package init(now: Int64, policy: EnginePolicy, blindMilliseconds: Int64 = 0, jitter: Double, token: String = "") {
+    package init(
+        now: Int64, policy: EnginePolicy, blindMilliseconds: Int64 = 0, jitter: Double, token: String = ""
+    ) {
         self.now = now
         self.policy = policy
         self.blindMilliseconds = blindMilliseconds
@@ -60,6 +64,7 @@ extension QueueState {
         case .input(let input, let id, let stop):
             apply(input, to: id, actor: Self.engine, stop: stop, context)
         case .suspend(let id): suspend(id, context)
+        case .stopSent(let id): stopSent(id)
         case .end(let status, let reason): setStatus(status, reason: reason, context)
         case .cleaned: setCleaned()
         }
@@ -183,6 +188,16 @@ extension QueueState {
             return false
         }
         sendStop(to: AttemptID(id, machine.attempt), reason: "paused", context)
+        return true
+    }
+
+    private mutating func stopSent(_ id: AttemptID) -> Bool {
+        guard let attempt = attempts[id], attempt.stopRequestedAt != nil, !attempt.isStopSent else {
+            return false
+        }
+        change(id) { $0.isStopSent = true }
+        // Its successor may have waited for this.
+        changes.needsLook = true
         return true
     }
 

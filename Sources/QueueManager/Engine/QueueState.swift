@@ -68,6 +68,8 @@ package struct AttemptState: Sendable {
     /// How its job ended, where that is known: `exit 4`, `signal 9`.
     package var howEnded: String?
     package var stopRequestedAt: Int64?
+    /// The stop is in queue-control, or nobody is left to read it: a next attempt may begin.
+    package var isStopSent = false
     package var endedAt: Int64?
     /// Its job does not exist any more.
     package var isGone = false
@@ -180,7 +182,7 @@ package struct QueueChanges: Sendable {
     package var commands: [ControlCommand] = []
     /// Attempts that said their last word: commands for them have had their effect.
     package var settledAttempts: [AttemptID] = []
-    /// The queue is final: no command is worth sending any more.
+    /// The queue is final: no command is worth sending a second time.
     package var dropsCommands = false
     /// Something happened that a reconciler should look at.
     package var needsLook = false

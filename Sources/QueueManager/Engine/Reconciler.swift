@@ -111,7 +111,9 @@ package struct Reconciler: Service {
         await withDiscardingTaskGroup { group in
             for result in results where !result.plan.effects.isEmpty {
                 group.addTask {
-                    await carryOut(result) { try await looker.look(again: [$0], state.controlEnds).first ?? nil }
+                    await carryOut(result) {
+                        try await looker.look(again: [$0], state.controlEnds).first ?? nil
+                    }
                 }
             }
         }
@@ -140,7 +142,8 @@ package struct Reconciler: Service {
             values.looks += 1
             return values.looks
         }
-        let results = try await looker.look(due: limit, token: "\(parts.replica)/\(number)", state.controlEnds)
+        let results = try await looker.look(
+            due: limit, token: "\(parts.replica)/\(number)", state.controlEnds)
         announce(results)
         let claims = results.filter { !$0.plan.effects.isEmpty }.map(\.claim)
         state.values.withLock { $0.claims.formUnion(claims) }

@@ -21,6 +21,8 @@ package enum EngineSchema {
             -- The partition's blind_ms when the lease was granted.
             ADD COLUMN lease_blind_ms bigint NOT NULL DEFAULT 0,
             ADD COLUMN how_ended text,
+            -- The stop is in queue-control, or nobody is left to read it.
+            ADD COLUMN is_stop_sent boolean NOT NULL DEFAULT false,
             -- Its job does not exist any more.
             ADD COLUMN is_gone boolean NOT NULL DEFAULT false;
         UPDATE streamforge.attempts SET is_gone = true WHERE ended_at IS NOT NULL;

@@ -94,6 +94,7 @@ extension QueueState {
         attempt.goneOffset = try row["gone_offset", as: Int64?.self]
         attempt.howEnded = try row["how_ended", as: String?.self]
         attempt.stopRequestedAt = try row["stop_requested_at", as: Int64?.self]
+        attempt.isStopSent = try row["is_stop_sent", as: Bool.self]
         attempt.endedAt = try row["ended_at", as: Int64?.self]
         attempt.isGone = try row["is_gone", as: Bool.self]
         attempts[id] = attempt
@@ -116,7 +117,7 @@ extension AttemptState {
         a.handle::text AS handle, a.worker_id, a.last_event_seq, a.status, a.reason, \
         \(milliseconds("a.lease_until", as: "lease_until")), a.lease_blind_ms, a.gone_offset, a.how_ended, \
         \(milliseconds("a.stop_requested_at", as: "stop_requested_at")), \
-        \(milliseconds("a.ended_at", as: "ended_at")), a.is_gone
+        a.is_stop_sent, \(milliseconds("a.ended_at", as: "ended_at")), a.is_gone
         """
 }
 

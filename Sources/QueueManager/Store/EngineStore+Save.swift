@@ -128,11 +128,12 @@ extension EngineStore {
         return """
             INSERT INTO streamforge.attempts AS a (queue_id, step, instance, attempt, launch_token,
             control_partition, control_offset, handle, worker_id, last_event_seq, status, reason, lease_until,
-            lease_blind_ms, gone_offset, how_ended, stop_requested_at, ended_at, is_gone)
+            lease_blind_ms, gone_offset, how_ended, stop_requested_at, is_stop_sent, ended_at, is_gone)
             SELECT x.queue_id, x.step, x.instance, x.attempt, x.launch_token, x.control_partition,
             x.control_offset, x.handle::jsonb, x.worker_id, x.last_event_seq, x.status, x.reason,
             \(raw: timestamp("x.lease_until")), x.lease_blind_ms, x.gone_offset, x.how_ended,
-            \(raw: timestamp("x.stop_requested_at")), \(raw: timestamp("x.ended_at")), x.is_gone
+            \(raw: timestamp("x.stop_requested_at")), x.is_stop_sent, \(raw: timestamp("x.ended_at")),
+            x.is_gone
             FROM unnest(\(rows.map(\.queue))::text[], \(rows.map(\.id.id.step.rawValue))::text[],
             \(rows.map(\.id.id.instance))::text[], \(rows.map(\.id.number))::int[],
             \(rows.map(\.state.launchToken))::text[], \(rows.map(\.state.control.partition))::int[],
@@ -144,17 +145,18 @@ extension EngineStore {
             \(PostgresNullableArray(rows.map(\.state.goneOffset)))::bigint[],
             \(PostgresNullableArray(rows.map(\.state.howEnded)))::text[],
             \(PostgresNullableArray(rows.map(\.state.stopRequestedAt)))::bigint[],
+            \(PostgresNullableArray(rows.map(\.state.isStopSent)))::boolean[],
             \(PostgresNullableArray(rows.map(\.state.endedAt)))::bigint[],
             \(PostgresNullableArray(rows.map(\.state.isGone)))::boolean[])
             AS x(queue_id, step, instance, attempt, launch_token, control_partition, control_offset, handle,
             worker_id, last_event_seq, status, reason, lease_until, lease_blind_ms, gone_offset, how_ended,
-            stop_requested_at, ended_at, is_gone)
+            stop_requested_at, is_stop_sent, ended_at, is_gone)
             ON CONFLICT (queue_id, step, instance, attempt) DO UPDATE SET handle = excluded.handle,
             worker_id = excluded.worker_id, last_event_seq = excluded.last_event_seq,
             status = excluded.status, reason = excluded.reason, lease_until = excluded.lease_until,
             lease_blind_ms = excluded.lease_blind_ms, gone_offset = excluded.gone_offset,
             how_ended = excluded.how_ended, stop_requested_at = excluded.stop_requested_at,
-            ended_at = excluded.ended_at, is_gone = excluded.is_gone
+            is_stop_sent = excluded.is_stop_sent, ended_at = excluded.ended_at, is_gone = excluded.is_gone
             """
     }
 
@@ -224,7 +226,8 @@ extension EngineStore {
         }
         let final = queues.filter(\.changes.dropsCommands).map(\.queueID.rawValue)
         if !final.isEmpty {
-            statements.append("DELETE FROM streamforge.outbox WHERE queue_id = ANY(\(final)::text[])")
+            statements.append(
+                "DELETE FROM streamforge.outbox WHERE queue_id = ANY(\(final)::text[]) AND sends > 0")
         }
         return statements
     }
