@@ -182,7 +182,7 @@ extension MemoryEngineStorage: EngineStorage {
         let now = clock()
         var owned: [OwnedPartition] = []
         for number in 0..<count {
-            var row = partitions[number] ?? StoredPartition()
+            var row = partitions[number] ?? StoredPartition(caughtUpAt: now)
             if row.owner == owner, caughtUp.contains(number) {
                 let gap = upTo - (row.caughtUpAt ?? upTo)
                 if gap > PartitionRenewal.gapMilliseconds { row.blind += gap }

@@ -12,14 +12,16 @@ final class SimulatedCluster: @unchecked Sendable {
         let job: Job
         let name: String
         let isPooled: Bool
+        let startedAt: Int64
         var isTaken = false
         var isKilled = false
         var end: String?
 
-        init(_ job: Job, name: String, isPooled: Bool) {
+        init(_ job: Job, name: String, isPooled: Bool, startedAt: Int64) {
             self.job = job
             self.name = name
             self.isPooled = isPooled
+            self.startedAt = startedAt
         }
     }
 
@@ -55,7 +57,7 @@ final class SimulatedCluster: @unchecked Sendable {
         let name = "\(job.queueID)/\(job.id)/\(job.attempt)" + (pooled ? "#\(jobs.count)" : "")
         // A process is found by its name: starting it twice yields one. An offer is not.
         if !pooled, jobs.contains(where: { $0.name == name }) { return handle(name) }
-        let running = Running(job, name: name, isPooled: pooled)
+        let running = Running(job, name: name, isPooled: pooled, startedAt: world.now)
         jobs.append(running)
         world.tell("job \(name) started")
         work(running)

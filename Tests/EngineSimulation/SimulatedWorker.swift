@@ -203,7 +203,9 @@ struct SimulatedWorker: Sendable {
         let number = running.job.attempt
         if status.isFinal { sink.finalEvents[key, default: [:]][number] = (offset, status) }
         let last = sink.heartbeats[key]?[number]
-        let isLate = last.map { world.now - $0.at >= leaseMilliseconds * 2 / 3 } ?? false
+        // The first word has the start limit, which is longer.
+        let since = last?.at ?? running.startedAt
+        let isLate = world.now - since >= leaseMilliseconds * 2 / 3
         sink.heartbeats[key, default: [:]][number] = (world.now, isLate || (last?.wasLate ?? false))
     }
 }

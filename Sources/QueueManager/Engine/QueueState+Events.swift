@@ -28,7 +28,11 @@ extension QueueState {
         if !isCurrent { detail["is_late"] = .bool(true) }
         note(
             "worker_\(word.rawValue)", actor: event.producer, id: id, attempt: event.attempt, detail: detail)
-        if word.isFinal { changes.settledAttempts.append(attemptID) }
+        if word.isFinal {
+            changes.settledAttempts.append(attemptID)
+            // Its successor, or the queue's end, may have waited for its stop to be sent.
+            if attempt.stopRequestedAt != nil, !attempt.isStopSent { changes.needsLook = true }
+        }
         // Events of an older attempt are history only: the machine ignores them.
         _ = apply(Self.input(for: event, word), to: id, actor: event.producer, stop: nil, context)
         return true

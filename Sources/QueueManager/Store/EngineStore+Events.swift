@@ -11,8 +11,8 @@ extension EngineStore {
         let results = try await pool.withTransaction { transaction in
             try await transaction.execute([
                 """
-                INSERT INTO streamforge.event_partitions (partition)
-                SELECT generate_series(0, \(Int(count) - 1)) ON CONFLICT DO NOTHING
+                INSERT INTO streamforge.event_partitions (partition, caught_up_at)
+                SELECT generate_series(0, \(Int(count) - 1)), now() ON CONFLICT DO NOTHING
                 """,
                 Self.noteCaughtUp(caughtUp, upTo: upTo, owner: owner),
                 """
