@@ -71,11 +71,21 @@ package struct QueueManagerService: Sendable {
     private let reconcile = Wakeups()
     private let commands = Wakeups()
     private let plannedWakeups = PlannedWork.Signals()
+    private let ends = QueueEnds()
+    private let creator: GroupCommit<NewQueue, EngineStore.Creation>
+
+    /// Starts that share a transaction, and those that may wait for one.
+    private static let createsMax = 200
+    private static let createsWaitingMax = 5_000
 
     package init(_ parts: Parts) {
         self.parts = parts
         store = EngineStore(parts.pool)
         observe = EngineObserver(logger: parts.logger, factory: parts.metrics)
+        creator = GroupCommit(batchMax: Self.createsMax, waitingMax: Self.createsWaitingMax) {
+            [store] queues in
+            try await store.create(queues)
+        }
     }
 
     /// Prepares database and topics, then gives the services to run; they end on graceful shutdown.
@@ -109,6 +119,7 @@ package struct QueueManagerService: Sendable {
                 reconcilerParts(kafka.broker, upkeep), wakeups: reconcile, commandWakeups: commands),
             CommandDispatcher(
                 store: store, broker: kafka.broker, wakeups: commands, clock: parts.clock, observe: observe),
+            creator,
             planned.scheduleService, planned.backfillService,
             BudgetWatch(budgets: BudgetStore(parts.pool), metrics: parts.metrics, observe: observe),
             api(feed: feed, upkeep: upkeep, onListening: onListening),
@@ -119,6 +130,7 @@ package struct QueueManagerService: Sendable {
         var reconciler = ReconcilerParts(
             store: store, broker: broker, launcher: parts.launcher, environment: parts.environment,
             policy: parts.policy, replica: parts.replica, crashPoints: parts.crashPoints, observe: observe)
+        reconciler.onEnd = { [ends] in ends.announce($0) }
         reconciler.collectDeadLetters = { try await upkeep.collector.drain($0, $1) }
         return reconciler
     }
@@ -132,7 +144,7 @@ package struct QueueManagerService: Sendable {
         TemplateRoutes(store: TemplateStore(parts.pool)).add(to: router)
         planned.add(to: router)
         QueueRoutes(
-            store: store, start: start, reconcile: reconcile, feed: feed, cost: parts.exchangeCost
+            store: store, start: start, reconcile: reconcile, feed: feed, ends: ends, cost: parts.exchangeCost
         ).add(to: router)
         upkeep.add(to: router)
         BudgetRoutes(budgets: BudgetStore(parts.pool)).add(to: router)
@@ -154,7 +166,9 @@ package struct QueueManagerService: Sendable {
     private var start: StartQueue {
         StartQueue(
             store: store, templates: TemplateStore(parts.pool), catalog: parts.catalog,
-            newTraceparent: parts.newTraceparent, observe: observe)
+            newTraceparent: parts.newTraceparent, clock: { [parts] in Int64(parts.clock() * 1_000) },
+            observe: observe
+        ) { [creator] in try await creator.submit($0) }
     }
 
     private var planned: PlannedWork {

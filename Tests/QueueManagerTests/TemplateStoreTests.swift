@@ -85,10 +85,11 @@ struct TemplateStoreTests {
             catalog: SymbolCatalog { symbols in
                 SymbolCatalog.Answer(
                     unknown: symbols.filter { unknown.contains($0.rawValue) }, serverTime: 1_725_148_800_000)
-            }, newTraceparent: { "" },
+            }, newTraceparent: { "" }, clock: { 1_725_148_800_000 },
             observe: EngineObserver(
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, factory: PrometheusRegistry()
-            ))
+            )
+        ) { [pool = store.pool] in try await EngineStore(pool).create($0) }
     }
 
     private func request(_ template: String, symbols: [String] = ["BTCUSDT", "ETHUSDT"]) -> JSONValue {

@@ -8,17 +8,20 @@ package struct QueueRoutes: Sendable {
     let start: StartQueue
     let reconcile: Wakeups
     let feed: EventFeed
+    let ends: QueueEnds
     /// For what `validate` tells ahead.
     let cost: ExchangeCost
 
     package static let bodyBytesMax = 1 << 20
+    /// A request may wait this long for the end of a queue.
+    package static let waitSecondsMax = 60
 
     package func add(to router: Router<BasicRequestContext>) {
         let queues = router.group("queues")
         queues.post("start") { request, _ in try await startQueue(request) }
         queues.post("validate") { request, _ in try await validate(request) }
         queues.get { request, _ in try await list(request) }
-        queues.get("{queue_id}") { _, context in try await show(context) }
+        queues.get("{queue_id}") { request, context in try await show(request, context) }
         for action in QueueRequest.allCases {
             queues.post("{queue_id}/\(action.rawValue)") { _, context in try await ask(action, context) }
         }
@@ -31,12 +34,22 @@ package struct QueueRoutes: Sendable {
         let result = try await start(
             body: json, idempotencyKey: request.header("Idempotency-Key"), traceparent: traceparent)
         reconcile.signal()
-        guard let (queue, instances) = try await store.queue(result.queueID) else {
-            throw RequestError(.notFound, "The queue \(result.queueID) is gone")
-        }
+        let (queue, instances) = try await answer(to: result)
         return try JSONAnswer.response(
             result.isNew ? .created : .ok, QueueAnswer.queue(queue, instances),
             headers: [.location: "/queues/\(result.queueID)"])
+    }
+
+    /// What was just written needs no reading.
+    private func answer(to result: StartQueue.Result) async throws -> (QueueRow, [InstanceRow]) {
+        if let (new, time) = result.created {
+            let instances = new.plan.instances.map { InstanceRow($0, new.plan) }
+            return (QueueRow(new, createdAt: time), instances)
+        }
+        guard let (queue, instances) = try await store.queue(result.queueID) else {
+            throw RequestError(.notFound, "The queue \(result.queueID) is gone")
+        }
+        return (queue, instances)
     }
 
     private func validate(_ request: Request) async throws -> Response {
@@ -89,8 +102,14 @@ package struct QueueRoutes: Sendable {
             ]))
     }
 
-    private func show(_ context: BasicRequestContext) async throws -> Response {
+    private func show(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
         let id = try Self.queueID(context)
+        let query = try Query(request, known: ["wait_seconds"])
+        if let seconds = try query.integer("wait_seconds", in: 0...Self.waitSecondsMax) {
+            try await ends.wait(for: id, atMost: .seconds(seconds)) {
+                try await store.status(of: id)?.isFinal ?? true
+            }
+        }
         guard let (queue, instances) = try await store.queue(id) else { throw Self.notFound(id.rawValue) }
         return try JSONAnswer.response(.ok, QueueAnswer.queue(queue, instances))
     }

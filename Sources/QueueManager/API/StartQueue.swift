@@ -1,5 +1,6 @@
 import Crypto
 import MarketData
+import PostgresBridge
 import ServiceRuntime
 import Workflow
 
@@ -9,11 +10,17 @@ package struct StartQueue: Sendable {
     let templates: TemplateStore
     let catalog: SymbolCatalog
     let newTraceparent: @Sendable () -> String
+    /// Unix milliseconds, for queues that ask nothing of the exchange.
+    let clock: @Sendable () -> Int64
     let observe: EngineObserver
+    /// Where queues are created; several requests may share a transaction.
+    let create: @Sendable (NewQueue) async throws -> EngineStore.Creation
 
     package struct Result: Sendable {
         package var queueID: QueueID
         package var isNew: Bool
+        /// The new queue with its time of creation; nil where it was known.
+        package var created: (queue: NewQueue, at: String)?
     }
 
     /// What a start would do.
@@ -34,17 +41,30 @@ package struct StartQueue: Sendable {
         if let idempotencyKey,
             let known = try await store.known(idempotencyKey: idempotencyKey, requestHash: hash)
         {
-            return try result(of: known, queueID: nil)
+            return try result(of: known, queue: nil)
         }
         let (plan, expansion) = try await plan(of: body)
         let asOf = try await checkWithExchange(plan, expansion)
-        let queueID = try makeID(for: plan)
-        let queue = NewQueue(
-            queueID: queueID, plan: plan, request: body, asOf: asOf,
+        var queue = NewQueue(
+            queueID: try makeID(for: plan), plan: plan, request: body, asOf: asOf,
             traceparent: traceparent ?? newTraceparent(),
             idempotencyKey: idempotencyKey, requestHash: hash)
-        return try result(of: try await store.create(queue), queueID: queueID)
+        for _ in 1..<Self.idTriesMax {
+            do {
+                return try result(of: try await create(queue), queue: queue)
+            } catch let error as PostgresError where error.sqlState == .uniqueViolation {
+                // The random part of somebody's id is taken, ours or that of a request in the same transaction.
+                queue.queueID = try makeID(for: plan)
+            } catch let error as GroupCommitError {
+                throw RequestError(
+                    .unavailable, "The queue could not be created: \(error)", hint: "Try again in a moment")
+            }
+        }
+        return try result(of: try await create(queue), queue: queue)
     }
+
+    /// Ids are drawn anew this often.
+    private static let idTriesMax = 5
 
     /// Everything that is checked before a queue is created; creates nothing.
     package func validate(body: JSONValue) async throws -> Validation {
@@ -78,13 +98,13 @@ package struct StartQueue: Sendable {
         }
     }
 
-    private func result(of creation: EngineStore.Creation, queueID: QueueID?) throws -> Result {
+    private func result(of creation: EngineStore.Creation, queue: NewQueue?) throws -> Result {
         switch creation {
         case .known(let id): return Result(queueID: id, isNew: false)
-        case .created:
-            guard let queueID else { preconditionFailure("a look-up creates nothing") }
-            observe(.queueCreated(queueID))
-            return Result(queueID: queueID, isNew: true)
+        case .created(let time):
+            guard let queue else { preconditionFailure("a look-up creates nothing") }
+            observe(.queueCreated(queue.queueID))
+            return Result(queueID: queue.queueID, isNew: true, created: (queue, time))
         case .idempotencyMismatch:
             throw RequestError(
                 .idempotencyMismatch, "The Idempotency-Key was used with another request",
@@ -106,6 +126,8 @@ package struct StartQueue: Sendable {
 
     /// - Returns: the exchange's clock: what had closed by then is loaded, by every attempt alike.
     private func checkWithExchange(_ plan: Plan, _ expansion: TemplateExpansion?) async throws -> Int64 {
+        // Who loads nothing may run while the exchange is away.
+        guard plan.steps.contains(where: { $0.target != .dummyService }) else { return clock() }
         let symbols = plan.symbols.compactMap { Symbol($0) }
         let answer: SymbolCatalog.Answer
         do {

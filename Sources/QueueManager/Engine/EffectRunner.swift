@@ -63,13 +63,12 @@ struct EffectRunner: Sendable {
     ) -> [QueueOperation] {
         parts.observe(.launchFailed(queue.queueID, id.id, attempt: id.number, error: error))
         let isWorthIt = isRetriable && queue.plan.step(id.id.step)?.retry.isFinal(.launchFailed) != true
-        let target = queue.plan.step(id.id.step)?.target
-        // Where it may have been started all the same it must not begin to write.
-        let isCertain = target.map { parts.launcher.isLaunchRepeatable(for: $0) } ?? true
+        // It may have been started all the same, by us or by a replica that stood still: it must not begin to
+        // write after its successor.
         return [
             .input(
                 .failed(attempt: id.number, isRetriable: isWorthIt, reason: error), id.id,
-                stop: isCertain ? nil : "launch_failed")
+                stop: "launch_failed")
         ]
     }
 

@@ -190,5 +190,7 @@ package struct Reconciler: Service {
 
     private func announce(_ results: [LookResult]) {
         if results.contains(where: { !$0.queue.changes.commands.isEmpty }) { commandWakeups.signal() }
+        let ended = results.map(\.queue).filter { $0.status.isFinal && !$0.changes.isEmpty }
+        if !ended.isEmpty { parts.onEnd(ended.map(\.queueID)) }
     }
 }

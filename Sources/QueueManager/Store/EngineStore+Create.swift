@@ -30,7 +30,8 @@ package struct NewQueue: Sendable {
 
 extension EngineStore {
     package enum Creation: Sendable, Hashable {
-        case created
+        /// When, as RFC 3339 text.
+        case created(at: String)
         /// The key is known with the same request: this queue was created then.
         case known(QueueID)
         case idempotencyMismatch
@@ -40,7 +41,10 @@ extension EngineStore {
     package static let idempotencyKeyDays = 7
 
     package func create(_ queue: NewQueue) async throws -> Creation {
-        try await create([queue]).first ?? .created
+        guard let creation = try await create([queue]).first else {
+            preconditionFailure("every queue gets its answer")
+        }
+        return creation
     }
 
     /// Creates queues in one transaction; each gets its own answer, in order.
@@ -58,16 +62,16 @@ extension EngineStore {
             }
             var known = keys.isEmpty ? [:] : try await Self.known(keys, transaction)
             var fresh: [NewQueue] = []
-            let creations = queues.map { queue -> Creation in
+            let answers = queues.map { queue -> Creation? in
                 if let key = queue.idempotencyKey {
                     if let row = known[key] { return row.creation(for: queue.requestHash) }
                     known[key] = KnownKey(requestHash: queue.requestHash, queueID: queue.queueID)
                 }
                 fresh.append(queue)
-                return .created
+                return nil
             }
-            if !fresh.isEmpty { try await transaction.execute(try Self.insert(fresh)) }
-            return creations
+            let createdAt = fresh.isEmpty ? "" : try await Self.insert(fresh, transaction)
+            return answers.map { $0 ?? .created(at: createdAt) }
         }
     }
 
@@ -103,7 +107,10 @@ extension EngineStore {
         }
     }
 
-    private static func insert(_ queues: [NewQueue]) throws -> [PostgresQuery] {
+    /// - Returns: when they were created: the transaction's time.
+    private static func insert(
+        _ queues: [NewQueue], _ transaction: PostgresConnection
+    ) async throws -> String {
         let states = queues.map { QueueState.new($0) }
         let instances = queues.flatMap { queue in
             queue.plan.instances.enumerated().map { (queue: queue.queueID.rawValue, id: $1, position: $0) }
@@ -137,6 +144,9 @@ extension EngineStore {
                 queue_id = excluded.queue_id, created_at = now()
                 """)
         }
-        return statements
+        statements.append("SELECT \(raw: timeText("now()", as: "created_at"))")
+        let results = try await transaction.execute(statements)
+        guard let row = results.last?.first else { return "" }
+        return try row["created_at", as: String.self]
     }
 }

@@ -119,6 +119,13 @@ extension EngineStore {
     }
 
     /// nil when there is no such queue.
+    package func status(of id: QueueID) async throws -> QueueStatus? {
+        let rows = try await pool.execute(
+            "SELECT status FROM streamforge.queues WHERE queue_id = \(id.rawValue)")
+        return try rows.first.map { try $0.word("status", as: QueueStatus.self) }
+    }
+
+    /// nil when there is no such queue.
     package func queue(_ id: QueueID) async throws -> (queue: QueueRow, instances: [InstanceRow])? {
         try await pool.withTransaction(.init(isolation: .repeatableRead, isReadOnly: true)) { transaction in
             try await Self.queue(id, transaction)

@@ -43,6 +43,16 @@ package struct QueueRow: Sendable {
         AS elapsed
         """
 
+    /// A queue that was just created.
+    init(_ queue: NewQueue, createdAt: String) {
+        queueID = queue.queueID
+        status = .pending
+        plan = queue.plan
+        asOf = queue.asOf
+        self.createdAt = createdAt
+        isTerminated = false
+    }
+
     init(_ row: PostgresRow) throws {
         queueID = try row.queueID("queue_id")
         status = try row.word("status", as: QueueStatus.self)
@@ -78,6 +88,14 @@ package struct InstanceRow: Sendable {
         - (q.paused_ms - i.paused_ms_before) \
         FROM streamforge.queues q WHERE q.queue_id = i.queue_id) AS elapsed
         """
+
+    /// An instance of a queue that was just created.
+    init(_ id: InstanceID, _ plan: Plan) {
+        self.id = id
+        machine = InstanceMachine(attemptsMax: plan.attemptsMax(id.step))
+        counts = InstanceCounts()
+        notBefore = 0
+    }
 
     init(_ row: PostgresRow, attemptsMax: (StepID) -> Int) throws {
         let step = try row.stepID("step")
