@@ -23,7 +23,7 @@ package struct EngineTopics: Sendable {
 package struct EngineKafka: Service {
     package let broker: EngineBroker
     private let admin: KafkaAdmin
-    private let producer: KafkaProducer
+    private let producer: RenewingProducer
 
     /// Shorter than the lease of an event partition.
     private static let endsTimeout = Duration.seconds(1)
@@ -35,7 +35,9 @@ package struct EngineKafka: Service {
         _ connection: KafkaConnection, topics: EngineTopics, observe: @escaping KafkaObserver
     ) async throws -> EngineKafka {
         let admin = try KafkaAdmin(connection, observe: observe)
-        let producer = try KafkaProducer(connection, observe: observe)
+        let producer = try RenewingProducer { () throws(KafkaError) in
+            try KafkaProducer(connection, observe: observe)
+        }
         let retention = ["retention.ms": String(eventsRetentionMilliseconds)]
         try await admin.createTopics(
             [topics.control, topics.events].map {

@@ -5,7 +5,7 @@ import Workflow
 /// Puts events on `queue-events`, keyed by queue, and renews the lease with each one that is stored.
 struct EventSender: Sendable {
     let identity: WorkerIdentity
-    let producer: KafkaProducer
+    let producer: RenewingProducer
     let topic: String
     let lease: LeaseState
     let traceparent: Traceparent?
@@ -13,6 +13,7 @@ struct EventSender: Sendable {
     /// An event on its way to the broker, behind those handed over before it.
     struct Handed: Sendable {
         let receipt: BatchReceipt
+        let producer: KafkaProducer
         let at: ContinuousClock.Instant
     }
 
@@ -25,7 +26,12 @@ struct EventSender: Sendable {
     ///
     /// - Returns: how long that took.
     func stored(_ handed: Handed) async throws(KafkaError) -> Duration {
-        _ = try await handed.receipt.value
+        do throws(KafkaError) {
+            _ = try await handed.receipt.value
+        } catch {
+            await producer.renew(handed.producer, after: error)
+            throw error
+        }
         lease.renew(sent: handed.at)
         return ContinuousClock.now - handed.at
     }
@@ -46,6 +52,12 @@ struct EventSender: Sendable {
         var batch = RecordBatch()
         batch.append(key: Array(identity.queueID.rawValue.utf8), value: value, headers: headers)
         let handed = ContinuousClock.now
-        return Handed(receipt: try await producer.enqueue(batch, to: topic), at: handed)
+        let used = producer.current
+        do throws(KafkaError) {
+            return Handed(receipt: try await used.enqueue(batch, to: topic), producer: used, at: handed)
+        } catch {
+            await producer.renew(used, after: error)
+            throw error
+        }
     }
 }

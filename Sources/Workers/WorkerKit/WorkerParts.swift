@@ -8,7 +8,7 @@ import Workflow
 struct WorkerParts: Sendable {
     let context: WorkerContext
     let listener: ControlListener
-    let producer: KafkaProducer
+    let producer: RenewingProducer
     let observe: WorkerObserver
 
     /// What all of them share.
@@ -36,8 +36,8 @@ struct WorkerParts: Sendable {
             KafkaConnection(values, clientID: identity.producerID, password: password.current())
         }
         let lease = values[WorkerSettings.lease]
-        producer = try KafkaProducer(connection(), Self.eventProducer(lease: lease)) {
-            observer(.kafka($0))
+        producer = try RenewingProducer { () throws(KafkaError) in
+            try KafkaProducer(connection(), Self.eventProducer(lease: lease)) { observer(.kafka($0)) }
         }
         listener = try ControlListener(
             connection(),

@@ -92,6 +92,13 @@ package enum PoolProgram {
         return service.isFenced.isSet ? .superseded : .finished
     }
 
+    private static func eventProducer(lease: Duration) -> KafkaProducerConfiguration {
+        var producing = WorkerParts.eventProducer(lease: lease)
+        producing.queuedRecordsMax = 20_000
+        producing.queuedBytesMax = 16 << 20
+        return producing
+    }
+
     private static func service(
         _ kinds: [Target: WorkerKind], _ values: SettingValues, _ environment: [String: String],
         _ metrics: PrometheusRegistry, _ health: HealthState, _ observe: PoolObserver
@@ -104,14 +111,14 @@ package enum PoolProgram {
         }
         let kafka: KafkaObserver = { observe(.kafka($0)) }
         let lease = values[WorkerSettings.lease]
-        var producing = WorkerParts.eventProducer(lease: lease)
-        producing.queuedRecordsMax = 20_000
-        producing.queuedBytesMax = 16 << 20
+        let producing = eventProducer(lease: lease)
         let slots = PoolSlots(values[PoolSettings.slots])
         let runner = PoolRunner(
             kinds: kinds.mapValues { PoolRunner.Kind($0, environment: environment) },
             control: try PoolControl(connection, topic: values[TopicSettings.control], observe: observe),
-            producer: try KafkaProducer(connection(), producing, observe: kafka), slots: slots,
+            producer: try RenewingProducer { () throws(KafkaError) in
+                try KafkaProducer(connection(), producing, observe: kafka)
+            }, slots: slots,
             live: LiveRuns(),
             eventsTopic: values[TopicSettings.events], lease: lease, metrics: metrics,
             crashPoints: try CrashPoints(

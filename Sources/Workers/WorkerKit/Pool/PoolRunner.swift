@@ -25,7 +25,7 @@ struct PoolRunner: Sendable {
 
     let kinds: [Target: Kind]
     let control: PoolControl
-    let producer: KafkaProducer
+    let producer: RenewingProducer
     let slots: PoolSlots
     let live: LiveRuns
     let eventsTopic: String

@@ -1,0 +1,28 @@
+import KafkaBridge
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1)))
+struct RenewingProducerTests {
+    @Test func `one that failed for good is replaced once, however many tell`() async throws {
+        let made = Mutex(0)
+        let producer = try RenewingProducer { () throws(KafkaError) in
+            made.withLock { $0 += 1 }
+            return try KafkaProducer(KafkaConnection("127.0.0.1:1"))
+        }
+        let first = producer.current
+        var error = KafkaError(.other, operation: "send", detail: "out of order")
+        await producer.renew(first, after: error)
+        #expect(producer.current === first)
+        error.isFatal = true
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<4 { group.addTask { [error] in await producer.renew(first, after: error) } }
+        }
+        #expect(producer.current !== first)
+        let second = producer.current
+        await producer.renew(first, after: error)
+        #expect(producer.current === second)
+        await #expect(throws: KafkaError.self) { try await first.send(key: nil, value: [1], to: "t") }
+        try? await producer.close(timeout: .zero)
+    }
+}
