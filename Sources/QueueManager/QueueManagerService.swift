@@ -74,7 +74,7 @@ package struct QueueManagerService: Sendable {
 
     package init(_ parts: Parts) {
         self.parts = parts
-        store = EngineStore(parts.pool)
+        store = EngineStore(parts.pool, limits: parts.policy.limits)
         observe = EngineObserver(logger: parts.logger, factory: parts.metrics)
     }
 
@@ -85,6 +85,7 @@ package struct QueueManagerService: Sendable {
         onListening: @escaping @Sendable (_ port: Int) async -> Void
     ) async throws -> [any Service] {
         try await store.migrate()
+        try await store.dropUnsetLimits()
         let kafka = try await EngineKafka.connect(parts.kafka, topics: parts.topics, observe: kafkaObserver)
         let feed = EventFeed(store: store)
         let upkeep = try Upkeep(
@@ -135,6 +136,7 @@ package struct QueueManagerService: Sendable {
             store: store, start: start, reconcile: reconcile, feed: feed, cost: parts.exchangeCost
         ).add(to: router)
         upkeep.add(to: router)
+        SemaphoreRoutes(store: store, reconcile: reconcile).add(to: router)
         BudgetRoutes(budgets: BudgetStore(parts.pool)).add(to: router)
         var quiet = parts.logger
         quiet.logLevel = max(parts.logger.logLevel, .notice)

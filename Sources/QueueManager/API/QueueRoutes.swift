@@ -92,7 +92,8 @@ package struct QueueRoutes: Sendable {
     private func show(_ context: BasicRequestContext) async throws -> Response {
         let id = try Self.queueID(context)
         guard let (queue, instances) = try await store.queue(id) else { throw Self.notFound(id.rawValue) }
-        return try JSONAnswer.response(.ok, QueueAnswer.queue(queue, instances))
+        let waits = try await store.waits(of: queue)
+        return try JSONAnswer.response(.ok, QueueAnswer.queue(queue, instances, waits: waits))
     }
 
     private func ask(_ action: QueueRequest, _ context: BasicRequestContext) async throws -> Response {
