@@ -140,9 +140,9 @@ extension MemoryEngineStorage: EngineStorage {
     }
 
     private func write(_ changes: ResourceTable.Changes) {
-        let queues = queues
+        let states = queues
         resources.write(changes) { queue, id in
-            bugs.contains(.keptHold) && queues[queue]?.state.instances[id]?.machine.state == .failed
+            bugs.contains(.keptHold) && states[queue]?.state.instances[id]?.machine.state == .failed
         }
         onHolds(self)
         guard !losesWake() else { return }
