@@ -80,7 +80,7 @@ package struct QueueManagerService: Sendable {
 
     package init(_ parts: Parts) {
         self.parts = parts
-        store = EngineStore(parts.pool)
+        store = EngineStore(parts.pool, limits: parts.policy.limits)
         observe = EngineObserver(logger: parts.logger, factory: parts.metrics)
         creator = GroupCommit(batchMax: Self.createsMax, waitingMax: Self.createsWaitingMax) {
             [store] queues in
@@ -95,6 +95,7 @@ package struct QueueManagerService: Sendable {
         onListening: @escaping @Sendable (_ port: Int) async -> Void
     ) async throws -> [any Service] {
         try await store.migrate()
+        try await store.dropUnsetLimits()
         let kafka = try await EngineKafka.connect(parts.kafka, topics: parts.topics, observe: kafkaObserver)
         let feed = EventFeed(store: store)
         let upkeep = try Upkeep(
@@ -147,6 +148,7 @@ package struct QueueManagerService: Sendable {
             store: store, start: start, reconcile: reconcile, feed: feed, ends: ends, cost: parts.exchangeCost
         ).add(to: router)
         upkeep.add(to: router)
+        SemaphoreRoutes(store: store, reconcile: reconcile).add(to: router)
         BudgetRoutes(budgets: BudgetStore(parts.pool)).add(to: router)
         var quiet = parts.logger
         quiet.logLevel = max(parts.logger.logLevel, .notice)

@@ -89,7 +89,7 @@ package enum QueueManagerSettings {
                     replica, databaseConnectionsMax, topicPartitions, topicReplication, WorkerSettings.lease,
                     startLimit, stopGrace, topicKeep,
                 ]),
-            UpkeepSettings.group,
+            LimitSettings.group, UpkeepSettings.group,
             SettingsGroup(
                 "Local workers",
                 [
@@ -98,6 +98,14 @@ package enum QueueManagerSettings {
                 ]),
             SettingsGroup("Pool", [poolTargets, poolPartitions]),
         ])
+
+    package static func policy(_ values: SettingValues) -> EnginePolicy {
+        var policy = EnginePolicy(
+            lease: values[WorkerSettings.lease], startLimit: values[startLimit],
+            stopGrace: values[stopGrace], topicKeep: values[topicKeep])
+        policy.limits = LimitSettings.limits(values)
+        return policy
+    }
 
     /// What local workers get from our own environment: the same settings under the same names, so that a
     /// secret given as a file stays a file.

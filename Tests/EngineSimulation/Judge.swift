@@ -85,6 +85,28 @@ final class Judge: @unchecked Sendable {
             "\(id) failed after \(machine.failures) of \(machine.attemptsMax): \(machine.reason ?? "")")
     }
 
+    // MARK: Locks, semaphores and limits
+
+    /// Nothing is had by more than may have it: neither as written, nor as it is.
+    func checkHolds(_ store: MemoryEngineStorage) {
+        var running: [Resource: Int] = [:]
+        for queue in store.queues.values.map(\.state) {
+            let present = Set(queue.attempts.values.filter { !$0.isGone }.map(\.id.id))
+            for step in queue.plan.steps {
+                let demands = store.resources.limits.demands(of: step)
+                for id in present where id.step == step.id {
+                    for resource in demands { running[resource, default: 0] += 1 }
+                }
+            }
+        }
+        for (who, counts) in [("hold", store.resources.held), ("run with", running)] {
+            for (resource, count) in counts where count > store.resources.permits(of: resource) {
+                world.violate(
+                    "\(count) \(who) \(resource.name) of \(store.resources.permits(of: resource)) permits")
+            }
+        }
+    }
+
     // MARK: The end
 
     func checkEnd(
@@ -108,6 +130,12 @@ final class Judge: @unchecked Sendable {
                 world.violate("attempt \(attempt.id) of \(id) is left over")
             }
             checkEvents(of: id, stored.history)
+        }
+        if let hold = store.resources.holds.values.joined().first {
+            world.violate("\(hold.resource.name) is still held by \(hold.id)")
+        }
+        if let wait = store.resources.waits.values.joined().first {
+            world.violate("\(wait.hold.id) still waits for \(wait.hold.resource.name)")
         }
         if !store.outbox.isEmpty { world.violate("\(store.outbox.count) commands are left in the outbox") }
         if !broker.topics.isEmpty { world.violate("topics are left: \(broker.topics.sorted())") }

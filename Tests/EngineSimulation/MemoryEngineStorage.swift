@@ -29,6 +29,11 @@ package final class MemoryEngineStorage: @unchecked Sendable {
     private(set) var queues: [QueueID: StoredQueue] = [:]
     private(set) var outbox: [StoredCommand] = []
     private(set) var partitions: [Int32: StoredPartition] = [:]
+    var resources = MemoryResources()
+    /// Whether whoever gave a resource back dies before it could wake the next in line.
+    var losesWake: () -> Bool = { false }
+    /// Told after every transaction that may have changed who has what.
+    var onHolds: (MemoryEngineStorage) -> Void = { _ in }
     private let clock: () -> Int64
     let bugs: Set<PlantedBug>
     /// Told every queue that a transaction changed.
@@ -113,7 +118,11 @@ extension MemoryEngineStorage: EngineStorage {
             guard var stored = queues[claim.queueID] else { return nil }
             let whole = stored.state
             stored.state.attempts = whole.attempts.filter { !$0.value.isGone }
-            let plan = work(&stored.state, facts(request.eventPartition(claim.queueID), now), claim)
+            var facts = facts(request.eventPartition(claim.queueID), now)
+            var table = resources.table(for: stored.state)
+            facts.resources = table.view(of: stored.state)
+            let plan = work(&stored.state, facts, claim)
+            table.settle(stored.state, plan.waits)
             let result = LookResult(claim: claim, queue: stored.state, plan: plan)
             stored.state.attempts.merge(whole.attempts) { changed, _ in changed }
             write(&stored)
@@ -125,7 +134,22 @@ extension MemoryEngineStorage: EngineStorage {
                 stored.lookAt = bugs.contains(.claimForever) ? nil : now + LookRequest.claimMilliseconds
             }
             queues[claim.queueID] = stored
+            write(table.changes)
             return result
+        }
+    }
+
+    private func write(_ changes: ResourceTable.Changes) {
+        let states = queues
+        resources.write(changes) { queue, id in
+            bugs.contains(.keptHold) && states[queue]?.state.instances[id]?.machine.state == .failed
+        }
+        onHolds(self)
+        guard !losesWake() else { return }
+        for id in resources.next(for: changes.freed).sorted(by: { $0.rawValue < $1.rawValue }) {
+            guard var stored = queues[id], !stored.state.isCleaned else { continue }
+            lookSoon(&stored)
+            queues[id] = stored
         }
     }
 

@@ -23,4 +23,6 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case reusedAttemptNumber
     /// Ending a job by force does nothing.
     case ignoredKill
+    /// An instance that failed keeps its locks.
+    case keptHold
 }

@@ -71,6 +71,13 @@ package struct Simulation {
             world.spawn { await worker.run() }
         }
         store.onChange = { [judge] in judge.check($0) }
+        store.onHolds = { [judge] in judge.checkHolds($0) }
+        store.losesWake = { world.fault("a wake-up of the next in line was lost", 0.05) }
+        store.resources.limits = randomLimits()
+        store.resources.semaphores = Dictionary(
+            uniqueKeysWithValues: ["pair", "trio"].compactMap(ResourceName.init).enumerated().map {
+                ($0.element, $0.offset + 2)
+            })
         let queues = createQueues()
         var replicas: [ReplicaRun] = []
         for number in 0..<replicaCount { keepReplicaAlive(number) { replicas.append($0) } }
@@ -138,6 +145,7 @@ package struct Simulation {
             {
                 step.after = [earlier.id]
             }
+            if input == nil { addResources(to: &step) }
             if world.random.chance(0.1) { step.timeoutSeconds = Int64(world.random.pick(5...60)) }
             steps.append(step)
         }
@@ -148,9 +156,26 @@ package struct Simulation {
         for number in 0..<world.random.pick(steps.isEmpty ? 1...3 : 0...2) {
             add("dummy\(number)", .dummyService)
         }
-        return Plan(
+        var plan = Plan(
             symbols: symbols, timeRange: "2024-08-01:2024-08-01", steps: steps,
             timeoutSeconds: world.random.chance(0.1) ? Int64(world.random.pick(10...90)) : nil)
+        plan.priority = world.random.pick(-2...2)
+        return plan
+    }
+
+    /// Few names, so that queues meet.
+    private func addResources(to step: inout PlannedStep) {
+        guard world.random.chance(0.4) else { return }
+        step.locks = ["one", "two"].filter { _ in world.random.chance(0.4) }.compactMap(ResourceName.init)
+        step.semaphores = ["pair", "trio"].filter { _ in world.random.chance(0.3) }.compactMap(ResourceName.init)
+    }
+
+    private func randomLimits() -> InstanceLimits {
+        var limits = InstanceLimits()
+        if world.random.chance(0.2) { limits.overall = world.random.pick(2...6) }
+        if world.random.chance(0.2) { limits.byTarget[.dummyService] = world.random.pick(1...3) }
+        if world.random.chance(0.1) { limits.byTarget[.arangoConnector] = 1 }
+        return limits
     }
 
     /// A dead replica is started again, under another name, until the simulation is over.

@@ -28,8 +28,8 @@ struct EngineFixture: Sendable {
 
     static let replica = "test-replica"
 
-    init(_ pool: PostgresPool) async throws {
-        store = EngineStore(pool)
+    init(_ pool: PostgresPool, limits: InstanceLimits = InstanceLimits()) async throws {
+        store = EngineStore(pool, limits: limits)
         try await store.migrate()
         let (sent, topics, deleted, eventsEnd) = (sent, topics, deleted, eventsEnd)
         let topicPartitions = topicPartitions

@@ -173,7 +173,7 @@ class Verdicts:
             for table in self.rows(
                 # Tables of what is held for a time: whatever their names, they are empty when nothing runs.
                 "SELECT table_name FROM information_schema.tables WHERE table_schema = 'streamforge'"
-                " AND table_name ~ '(lock|semaphore)_?(holders|holds|leases|waiters)$'"
+                " AND table_name ~ '(lock|semaphore|resource)_?(holders|holds|leases|waiters|waits)$'"
             )
         }
         sql = " UNION ALL ".join(

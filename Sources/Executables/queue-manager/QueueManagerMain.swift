@@ -65,10 +65,7 @@ struct QueueManagerMain: AsyncParsableCommand {
             catalog: ExchangeSymbols(client: http, baseURL: values[ExchangeSettings.url]).catalog.stayingAway(
                 BudgetStore(pool), egress: values[ExchangeSettings.egress],
                 exchange: BudgetStore.Key.exchange(of: values[ExchangeSettings.url])),
-            policy: EnginePolicy(
-                lease: values[WorkerSettings.lease], startLimit: values[QueueManagerSettings.startLimit],
-                stopGrace: values[QueueManagerSettings.stopGrace],
-                topicKeep: values[QueueManagerSettings.topicKeep]),
+            policy: QueueManagerSettings.policy(values),
             exchangeCost: ExchangeCost(
                 pageRows: values[ExchangeSettings.pageRowsMax],
                 pageWeight: values[ExchangeSettings.klinesWeight],

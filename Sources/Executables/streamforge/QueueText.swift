@@ -49,9 +49,22 @@ enum QueueText {
             ], numberColumns: [3, 4, 5, 6, 7])
         for step in queue["steps"]?.items ?? [] {
             for instance in step["instances"]?.items ?? [] {
-                table.add([JSONValue.cell(step["id"])] + fields.map { JSONValue.cell(instance[$0]) })
+                var cells = fields.map { JSONValue.cell(instance[$0]) }
+                if let wait = waiting(instance["waiting_for"]) { cells[cells.count - 1] = wait }
+                table.add([JSONValue.cell(step["id"])] + cells)
             }
         }
         return table.text
+    }
+
+    /// `waiting for lock:gpu held by wf-… train[BTCUSDT]`; nil when it waits for nothing.
+    private static func waiting(_ wait: JSONValue?) -> String? {
+        guard let wait, let resource = wait["resource"]?.string else { return nil }
+        let holders = (wait["held_by"]?.items ?? []).prefix(2).map { holder in
+            let cell = { (name: String) in JSONValue.cell(holder[name]) }
+            return "\(cell("queue_id")) \(cell("step"))[\(cell("instance"))]"
+        }
+        return "waiting for \(resource)"
+            + (holders.isEmpty ? "" : " held by \(holders.joined(separator: ", "))")
     }
 }

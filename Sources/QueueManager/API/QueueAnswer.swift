@@ -2,11 +2,13 @@ import Workflow
 
 /// JSON shapes of the API's answers (docs/http-api.md).
 enum QueueAnswer {
-    static func queue(_ queue: QueueRow, _ instances: [InstanceRow]) -> JSONValue {
+    static func queue(
+        _ queue: QueueRow, _ instances: [InstanceRow], waits: [InstanceID: WaitingFor] = [:]
+    ) -> JSONValue {
         var fields = summaryFields(queue)
         fields["steps"] = .array(
             queue.plan.steps.map { step in
-                self.step(step, instances.filter { $0.id.step == step.id })
+                self.step(step, instances.filter { $0.id.step == step.id }, waits)
             })
         return .object(fields)
     }
@@ -49,13 +51,15 @@ enum QueueAnswer {
         ]
     }
 
-    private static func step(_ step: PlannedStep, _ instances: [InstanceRow]) -> JSONValue {
+    private static func step(
+        _ step: PlannedStep, _ instances: [InstanceRow], _ waits: [InstanceID: WaitingFor]
+    ) -> JSONValue {
         var fields = planFields(step)
-        fields["instances"] = .array(instances.map(instance))
+        fields["instances"] = .array(instances.map { instance($0, waits[$0.id]) })
         return .object(fields)
     }
 
-    private static func instance(_ row: InstanceRow) -> JSONValue {
+    private static func instance(_ row: InstanceRow, _ wait: WaitingFor?) -> JSONValue {
         .object([
             "instance": .string(row.id.instance), "status": .string(row.machine.state.rawValue),
             "attempt": .integer(Int64(row.machine.attempt)),
@@ -66,6 +70,7 @@ enum QueueAnswer {
             "dead_letters": .integer(row.counts.deadLetters), "last_key": text(row.counts.lastKey),
             "last_seq": row.counts.lastSeq.map { .integer($0) } ?? .null, "extra": row.extra ?? .null,
             "started_at": text(row.startedAt), "finished_at": text(row.finishedAt),
+            "waiting_for": wait.map(ResourceAnswer.waitingFor) ?? .null,
         ])
     }
 

@@ -111,7 +111,8 @@ package struct QueueRoutes: Sendable {
             }
         }
         guard let (queue, instances) = try await store.queue(id) else { throw Self.notFound(id.rawValue) }
-        return try JSONAnswer.response(.ok, QueueAnswer.queue(queue, instances))
+        let waits = try await store.waits(of: queue)
+        return try JSONAnswer.response(.ok, QueueAnswer.queue(queue, instances, waits: waits))
     }
 
     private func ask(_ action: QueueRequest, _ context: BasicRequestContext) async throws -> Response {

@@ -12,6 +12,8 @@ package struct EnginePolicy: Sendable {
     package var topicKeep: Duration
     /// Instances launched at one look at a queue.
     package var launchesMax = 64
+    /// How many instances of all queues may run at the same time.
+    package var limits = InstanceLimits()
     /// Between looks at a queue whose attempt's job has ended and whose last events are not read yet.
     package var livePoll = Duration.milliseconds(500)
 

@@ -12,6 +12,8 @@ package struct LookFacts: Sendable {
     /// How long in all the partition's reader could not tell: it was away, or the broker did not answer. Leases
     /// do not run meanwhile.
     package var blindMilliseconds: Int64
+    /// Locks, semaphores and limits; nil when nothing limits this queue.
+    package var resources: ResourceView?
 
     package init(now: Int64, appliedOffset: Int64 = 0, caughtUpAt: Int64? = nil, blindMilliseconds: Int64 = 0)
     {
@@ -57,6 +59,8 @@ package struct LookPlan: Sendable {
     package var effects: [QueueEffect] = []
     /// Milliseconds until the next look; nil when only an event or a request can bring work.
     package var lookAgain: Int64?
+    /// The lines that instances stand in which could not be launched yet.
+    package var waits: [ResourceWait] = []
 
     package init() {}
 
@@ -125,13 +129,17 @@ package struct LookPlanner: Sendable {
             return hasTopics || queue.attempts.values.contains { !$0.isGone } ? [] : [.cleaned]
         }
         var launches = context.policy.launchesMax
-        return QueuePlanner.decide(queue.snapshot(now: facts.now)).compactMap { decision in
+        let decisions = QueuePlanner.decide(queue.snapshot(now: facts.now))
+        let admission = admit(decisions, in: queue)
+        return decisions.compactMap { decision in
             switch decision {
             case .prepare:
                 // Without topics there is nothing to do outside.
                 return queue.plan.steps.contains { $0.target.isProducer } ? nil : .begin
             case .launch(let id):
-                guard let control, launches > 0, mayFollow(id, in: queue) else { return nil }
+                guard let control, launches > 0, mayFollow(id, in: queue),
+                    admission?.admitted.contains(id) ?? true
+                else { return nil }
                 launches -= 1
                 return .createAttempt(id, control)
             case .cancel(let id, let reason): return .input(.cancel(reason: reason), id, stop: reason)
@@ -275,9 +283,14 @@ package struct LookPlanner: Sendable {
 
     /// What the planner wants but could not be decided here, and when time alone brings work.
     private func planAhead(_ queue: QueueState, _ plan: inout LookPlan) {
-        for decision in QueuePlanner.decide(queue.snapshot(now: facts.now)) {
+        let decisions = QueuePlanner.decide(queue.snapshot(now: facts.now))
+        let admission = admit(decisions, in: queue)
+        plan.waits = admission?.waits ?? []
+        for decision in decisions {
             switch decision {
             case .prepare: askForTopics(.createTopics, &plan)
+            case .launch(let id) where admission?.admitted.contains(id) == false:
+                plan.lookAgain(in: admission?.lookAgain ?? 1)
             // The broker is away, a stop is not sent yet, or more are to be launched than one look may.
             case .launch(let id):
                 plan.lookAgain(in: control == nil || !mayFollow(id, in: queue) ? 1_000 : 1)
@@ -292,6 +305,14 @@ package struct LookPlanner: Sendable {
     }
 
     // MARK: Attempts
+
+    /// What has all it needs of what is to be launched; nil when nothing limits the queue.
+    private func admit(_ decisions: [QueuePlanner.Decision], in queue: QueueState) -> ResourceView.Admission? {
+        let launches = decisions.compactMap { if case .launch(let id) = $0 { id } else { nil } }
+        return facts.resources?.admit(
+            launches, of: queue, now: facts.now, instancesMax: context.policy.launchesMax
+        ) { mayFollow($0, in: queue) }
+    }
 
     private func isWatched(_ attempt: AttemptState, in queue: QueueState) -> Bool {
         guard let target = queue.plan.step(attempt.id.id.step)?.target else { return false }

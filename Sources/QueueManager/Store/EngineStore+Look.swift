@@ -5,9 +5,9 @@ extension EngineStore: EngineStorage {
     package func look(
         _ request: LookRequest, _ work: @Sendable (inout QueueState, LookFacts, QueueClaim) -> LookPlan
     ) async throws -> [LookResult] {
-        try await pool.withTransaction { transaction in
+        let (results, freed) = try await pool.withTransaction { transaction in
             let claimed = try await lockQueues(request.selection, transaction)
-            guard !claimed.isEmpty else { return [] }
+            guard !claimed.isEmpty else { return ([LookResult](), Set<Resource>()) }
             let ids = claimed.map(\.claim.queueID.rawValue)
             let rows = try await transaction.execute([
                 """
@@ -25,15 +25,23 @@ extension EngineStore: EngineStorage {
             for row in rows[0] { try queues[try row["queue_id", as: String.self]]?.addInstance(row) }
             for row in rows[1] { try queues[try row["queue_id", as: String.self]]?.addAttempt(row) }
             let facts = try PartitionFacts(rows[2])
+            var resources = try await loadResources(for: Array(queues.values), transaction)
             var results: [LookResult] = []
             for (claim, _) in claimed {
                 guard var queue = queues[claim.queueID.rawValue] else { continue }
-                let plan = work(&queue, facts.look(request.eventPartition(claim.queueID)), claim)
+                var known = facts.look(request.eventPartition(claim.queueID))
+                known.resources = resources?.view(of: queue)
+                let plan = work(&queue, known, claim)
+                resources?.settle(queue, plan.waits)
                 results.append(LookResult(claim: claim, queue: queue, plan: plan))
             }
-            try await transaction.execute(try Self.save(results.map { ($0.queue, Self.schedule(after: $0)) }))
-            return results
+            let changes = resources?.changes ?? ResourceTable.Changes()
+            try await transaction.execute(
+                try Self.save(results.map { ($0.queue, Self.schedule(after: $0)) }) + Self.save(changes))
+            return (results, changes.freed)
         }
+        try await wake(freed)
+        return results
     }
 
     private func lockQueues(

@@ -5,10 +5,12 @@ import Workflow
 /// The engine's state in PostgreSQL. Every method is one transaction; effects outside happen elsewhere.
 package struct EngineStore: Sendable {
     let pool: PostgresPool
+    let limits: InstanceLimits
     let plans = PlanCache()
 
-    package init(_ pool: PostgresPool) {
+    package init(_ pool: PostgresPool, limits: InstanceLimits = InstanceLimits()) {
         self.pool = pool
+        self.limits = limits
     }
 
     /// Creates or upgrades the tables; safe when several replicas start at once.

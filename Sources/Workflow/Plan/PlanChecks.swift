@@ -10,6 +10,7 @@ struct PlanChecks {
             try checkInput(step, index)
             try checkFanOut(step, index)
             try checkOrder(step, index)
+            try checkResources(step, index)
         }
         try checkForCycle()
         try checkSize()
@@ -68,6 +69,25 @@ struct PlanChecks {
             throw RequestError(
                 .invalidValue, "There is no step \(other)", field: "steps[\(index)].\(place)",
                 value: other.rawValue, hint: "Steps: \(stepNames)")
+        }
+    }
+
+    /// Steps that a stream edge links run together: the second would wait for what the first holds.
+    private func checkResources(_ step: PlannedStep, _ index: Int) throws(RequestError) {
+        for (field, names) in [("locks", step.locks), ("semaphores", step.semaphores)] {
+            var source = step.input.flatMap(plan.step)
+            // A circle of inputs is refused later.
+            for _ in plan.steps {
+                guard let other = source else { break }
+                let shared = names.enumerated().first { (other.locks + other.semaphores).contains($0.element) }
+                if let shared {
+                    throw RequestError(
+                        .invalidValue, "\(other.id), which runs at the same time, holds \(shared.element) too",
+                        field: "steps[\(index)].\(field)[\(shared.offset)]", value: shared.element.rawValue,
+                        hint: "Name it at one of the two steps")
+                }
+                source = other.input.flatMap(plan.step)
+            }
         }
     }
 
