@@ -162,7 +162,7 @@ class Verdicts:
     def left_over(self) -> list[str]:
         counts = {
             "queues not cleaned": "streamforge.queues WHERE NOT is_cleaned",
-            "queues claimed": "streamforge.queues WHERE claim_until > now()",
+            "queues claimed": "streamforge.queues WHERE claim_token IS NOT NULL",
             "attempts with a lease": "streamforge.attempts WHERE ended_at IS NULL",
             "commands to send": "streamforge.outbox",
             "advisory locks": "pg_locks WHERE locktype = 'advisory'",
@@ -201,7 +201,7 @@ def print_diagnosis(stack: EngineStack, queues: list[Planned], tell) -> None:
     try:
         tell(
             stack.store.query(
-                "SELECT q.queue_id, q.status, q.look_at - now() AS look_in, q.claim_until - now() AS claimed,"
+                "SELECT q.queue_id, q.status, q.look_at - now() AS look_in, q.claim_token AS claimed,"
                 " i.step, i.status, i.attempt, i.reason, i.not_before - now() AS hold"
                 " FROM streamforge.queues q JOIN streamforge.instances i USING (queue_id)"
                 f" WHERE q.queue_id IN ({ids})"
