@@ -68,14 +68,18 @@ package struct QueueManagerService: Sendable {
     private let parts: Parts
     private let store: EngineStore
     private let observe: EngineObserver
-    private let reconcile = Wakeups()
-    private let commands = Wakeups()
+    private let reconcile: Wakeups
+    private let commands: Wakeups
+    private let announcer = WorkAnnouncer()
     private let plannedWakeups = PlannedWork.Signals()
 
     package init(_ parts: Parts) {
         self.parts = parts
         store = EngineStore(parts.pool)
         observe = EngineObserver(logger: parts.logger, factory: parts.metrics)
+        let announcer = announcer
+        reconcile = Wakeups { announcer.announce(.reconcile) }
+        commands = Wakeups { announcer.announce(.commands) }
     }
 
     /// Prepares database and topics, then gives the services to run; they end on graceful shutdown.
@@ -100,10 +104,11 @@ package struct QueueManagerService: Sendable {
                 },
                 partitionCount: kafka.broker.eventsPartitions, policy: parts.policy, replica: parts.replica,
                 crashPoints: parts.crashPoints,
-                changed: { [reconcile] needsLook in
+                changed: { [reconcile, announcer] needsLook in
                     if needsLook { reconcile.signal() }
                     feed.signal()
                     upkeep.feed.signal()
+                    announcer.announce(.feed)
                 }, observe: observe),
             Reconciler(
                 reconcilerParts(kafka.broker, upkeep), wakeups: reconcile, commandWakeups: commands),
@@ -111,15 +116,32 @@ package struct QueueManagerService: Sendable {
                 store: store, broker: kafka.broker, wakeups: commands, clock: parts.clock, observe: observe),
             planned.scheduleService, planned.backfillService,
             BudgetWatch(budgets: BudgetStore(parts.pool), metrics: parts.metrics, observe: observe),
+            InstanceWatch(store: store, metrics: parts.metrics, observe: observe),
+            notifier { kinds in
+                if kinds.contains(.feed) {
+                    feed.signal()
+                    upkeep.feed.signal()
+                }
+            },
             api(feed: feed, upkeep: upkeep, onListening: onListening),
         ] + upkeep.services
+    }
+
+    private func notifier(_ hear: @escaping @Sendable (WorkKinds) -> Void) -> WorkNotifier {
+        WorkNotifier(parts.pool.configuration, announcer, replica: parts.replica, observe: observe) {
+            [reconcile, commands] kinds in
+            // Only here: what was heard is not told again.
+            if kinds.contains(.reconcile) { reconcile.signalHere() }
+            if kinds.contains(.commands) { commands.signalHere() }
+            hear(kinds)
+        }
     }
 
     private func reconcilerParts(_ broker: EngineBroker, _ upkeep: Upkeep) -> ReconcilerParts {
         var reconciler = ReconcilerParts(
             store: store, broker: broker, launcher: parts.launcher, environment: parts.environment,
             policy: parts.policy, replica: parts.replica, crashPoints: parts.crashPoints, observe: observe)
-        reconciler.collectDeadLetters = { try await upkeep.collector.drain($0, $1) }
+        reconciler.collectDeadLetters = { try await upkeep.collector.drain($0, $1, runs: $2) }
         return reconciler
     }
 
@@ -134,6 +156,7 @@ package struct QueueManagerService: Sendable {
         QueueRoutes(
             store: store, start: start, reconcile: reconcile, feed: feed, cost: parts.exchangeCost
         ).add(to: router)
+        RetryRoutes(store: store, reconcile: reconcile).add(to: router)
         upkeep.add(to: router)
         BudgetRoutes(budgets: BudgetStore(parts.pool)).add(to: router)
         var quiet = parts.logger
