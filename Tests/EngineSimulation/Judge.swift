@@ -47,7 +47,8 @@ final class Judge: @unchecked Sendable {
     /// Only a queue that is over runs again, and nothing that counts as done is half done.
     private func checkRetry(_ queue: QueueState) {
         guard let final = finals.removeValue(forKey: queue.queueID), final != .finished else {
-            return world.violate("\(queue.queueID) was retried as \(finals[queue.queueID]?.rawValue ?? "open")")
+            return world.violate(
+                "\(queue.queueID) was retried as \(finals[queue.queueID]?.rawValue ?? "open")")
         }
         for (id, instance) in queue.instances where instance.machine.state == .finished {
             if !sink.done.contains(.init(queue: queue.queueID, id: id)) {

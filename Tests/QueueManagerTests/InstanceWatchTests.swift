@@ -18,7 +18,9 @@ struct InstanceWatchTests {
             let engine = try await EngineFixture(pool)
             let id = try await engine.createQueue(symbols: ["BTCUSDT", "ETHUSDT"])
             #expect(
-                try await counts(engine.store) == ["loader-api-candles waiting": 2, "arango-connector waiting": 2])
+                try await counts(engine.store) == [
+                    "loader-api-candles waiting": 2, "arango-connector waiting": 2,
+                ])
             try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 4 }
             try await engine.apply(engine.event(id, "load", .started, seq: 1))
             #expect(
@@ -34,7 +36,9 @@ struct InstanceWatchTests {
             InstanceWatch(store: engine.store, metrics: metrics, observe: engine.observer)
                 .show(try await engine.store.instanceCounts())
             let text = metrics.render()
-            #expect(text.contains(#"streamforge_instances{state="starting",target="arango-connector"} 2"#), "\(text)")
+            #expect(
+                text.contains(#"streamforge_instances{state="starting",target="arango-connector"} 2"#),
+                "\(text)")
             #expect(text.contains(#"streamforge_instances{state="waiting",target="dummy-service"} 0"#))
         }
     }

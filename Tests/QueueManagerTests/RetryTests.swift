@@ -84,7 +84,10 @@ struct RetryTests {
             #expect(try await store.retry(RetryRequest(), of: id, actor: "api") == .refused(.pending))
             let step = try #require(StepID("nowhere"))
             guard case .unknownStep = try await store.retry(RetryRequest(from: step), of: id, actor: "api")
-            else { return Issue.record("a step that is not there was taken") }
+            else {
+                Issue.record("a step that is not there was taken")
+                return
+            }
             let other = try #require(QueueID("wf-test-none00"))
             #expect(try await store.retry(RetryRequest(), of: other, actor: "api") == .unknownQueue)
             try await pool.execute(

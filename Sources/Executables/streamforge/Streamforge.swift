@@ -16,7 +16,8 @@ struct Streamforge: AsyncParsableCommand {
             """,
         subcommands: [
             Up.self, Exchange.self, Start.self, List.self, Show.self, Stop.self, Pause.self, Resume.self,
-            Terminate.self, Retry.self, Events.self, Templates.self, ScheduleCommand.self, BackfillCommand.self,
+            Terminate.self, Retry.self, Events.self, Templates.self, ScheduleCommand.self,
+            BackfillCommand.self,
             Budgets.self, Ping.self, Debug.self,
         ])
 }
