@@ -68,8 +68,9 @@ package struct QueueManagerService: Sendable {
     private let parts: Parts
     private let store: EngineStore
     private let observe: EngineObserver
-    private let reconcile = Wakeups()
-    private let commands = Wakeups()
+    private let reconcile: Wakeups
+    private let commands: Wakeups
+    private let announcer = WorkAnnouncer()
     private let plannedWakeups = PlannedWork.Signals()
     private let ends = QueueEnds()
     private let creator: GroupCommit<NewQueue, EngineStore.Creation>
@@ -86,6 +87,9 @@ package struct QueueManagerService: Sendable {
             [store] queues in
             try await store.create(queues)
         }
+        let announcer = announcer
+        reconcile = Wakeups { announcer.announce(.reconcile) }
+        commands = Wakeups { announcer.announce(.commands) }
     }
 
     /// Prepares database and topics, then gives the services to run; they end on graceful shutdown.
@@ -111,10 +115,11 @@ package struct QueueManagerService: Sendable {
                 },
                 partitionCount: kafka.broker.eventsPartitions, policy: parts.policy, replica: parts.replica,
                 crashPoints: parts.crashPoints,
-                changed: { [reconcile] needsLook in
+                changed: { [reconcile, announcer] needsLook in
                     if needsLook { reconcile.signal() }
                     feed.signal()
                     upkeep.feed.signal()
+                    announcer.announce(.feed)
                 }, observe: observe),
             Reconciler(
                 reconcilerParts(kafka.broker, upkeep), wakeups: reconcile, commandWakeups: commands),
@@ -123,8 +128,25 @@ package struct QueueManagerService: Sendable {
             creator,
             planned.scheduleService, planned.backfillService,
             BudgetWatch(budgets: BudgetStore(parts.pool), metrics: parts.metrics, observe: observe),
+            InstanceWatch(store: store, metrics: parts.metrics, observe: observe),
+            notifier { kinds in
+                if kinds.contains(.feed) {
+                    feed.signal()
+                    upkeep.feed.signal()
+                }
+            },
             api(feed: feed, upkeep: upkeep, onListening: onListening),
         ] + upkeep.services
+    }
+
+    private func notifier(_ hear: @escaping @Sendable (WorkKinds) -> Void) -> WorkNotifier {
+        WorkNotifier(parts.pool.configuration, announcer, replica: parts.replica, observe: observe) {
+            [reconcile, commands] kinds in
+            // Only here: what was heard is not told again.
+            if kinds.contains(.reconcile) { reconcile.signalHere() }
+            if kinds.contains(.commands) { commands.signalHere() }
+            hear(kinds)
+        }
     }
 
     private func reconcilerParts(_ broker: EngineBroker, _ upkeep: Upkeep) -> ReconcilerParts {
@@ -132,7 +154,7 @@ package struct QueueManagerService: Sendable {
             store: store, broker: broker, launcher: parts.launcher, environment: parts.environment,
             policy: parts.policy, replica: parts.replica, crashPoints: parts.crashPoints, observe: observe)
         reconciler.onEnd = { [ends] in ends.announce($0) }
-        reconciler.collectDeadLetters = { try await upkeep.collector.drain($0, $1) }
+        reconciler.collectDeadLetters = { try await upkeep.collector.drain($0, $1, runs: $2) }
         return reconciler
     }
 
@@ -147,6 +169,7 @@ package struct QueueManagerService: Sendable {
         QueueRoutes(
             store: store, start: start, reconcile: reconcile, feed: feed, ends: ends, cost: parts.exchangeCost
         ).add(to: router)
+        RetryRoutes(store: store, reconcile: reconcile).add(to: router)
         upkeep.add(to: router)
         SemaphoreRoutes(store: store, reconcile: reconcile).add(to: router)
         BudgetRoutes(budgets: BudgetStore(parts.pool)).add(to: router)

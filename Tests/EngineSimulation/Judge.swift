@@ -29,6 +29,7 @@ final class Judge: @unchecked Sendable {
                     "history of \(queue.queueID) went from \(numbers[queue.queueID] ?? 0) to \(entry.number)")
             }
             numbers[queue.queueID] = entry.number
+            if entry.kind == "queue_retried" { checkRetry(queue) }
             if entry.detail["lost"] != nil, let id = entry.id, let attempt = entry.attempt {
                 checkLoss(of: AttemptID(id, attempt), in: queue, reason: detail)
             }
@@ -40,6 +41,23 @@ final class Judge: @unchecked Sendable {
         if queue.status.isFinal, finals[queue.queueID] == nil {
             finals[queue.queueID] = queue.status
             checkFinal(queue)
+        }
+    }
+
+    /// Only a queue that is over runs again, and nothing that counts as done is half done.
+    private func checkRetry(_ queue: QueueState) {
+        guard let final = finals.removeValue(forKey: queue.queueID), final != .finished else {
+            return world.violate(
+                "\(queue.queueID) was retried as \(finals[queue.queueID]?.rawValue ?? "open")")
+        }
+        for (id, instance) in queue.instances where instance.machine.state == .finished {
+            if !sink.done.contains(.init(queue: queue.queueID, id: id)) {
+                world.violate("a retry kept \(id), whose work is not done")
+            }
+        }
+        for (id, instance) in queue.instances where instance.machine.state != .finished {
+            // Each run's topics are new: what it writes it writes anew.
+            sink.done.remove(.init(queue: queue.queueID, id: id))
         }
     }
 
@@ -121,7 +139,8 @@ final class Judge: @unchecked Sendable {
             let ends = stored.history.filter {
                 ["queue_finished", "queue_failed", "queue_stopped"].contains($0.kind)
             }
-            if ends.count != 1 {
+            let retries = stored.history.count { $0.kind == "queue_retried" }
+            if ends.count != retries + 1 {
                 world.violate("\(id) has \(ends.count) final states: it is \(stored.state.status.rawValue)")
             }
             if !stored.state.isCleaned { world.violate("\(id) was not cleaned up") }

@@ -66,6 +66,16 @@ package final class MemoryEngineStorage: @unchecked Sendable {
         return outcome
     }
 
+    package func retry(_ request: RetryRequest, of id: QueueID) -> RetryOutcome {
+        guard var stored = queues[id] else { return .unknownQueue }
+        let context = OperationContext(now: clock(), policy: EnginePolicy(), jitter: 0)
+        let outcome = stored.state.answer(to: request, actor: "api", context)
+        write(&stored)
+        if case .accepted = outcome { lookSoon(&stored) }
+        queues[id] = stored
+        return outcome
+    }
+
     package func state(of id: QueueID) -> QueueState? { queues[id]?.state }
     package func history(of id: QueueID) -> [HistoryEntry] { queues[id]?.history ?? [] }
 
@@ -100,10 +110,11 @@ package final class MemoryEngineStorage: @unchecked Sendable {
     private func reuseAttemptNumbers(_ state: inout QueueState) {
         for (id, instance) in state.instances where instance.machine.state == .waiting {
             let machine = instance.machine
-            guard machine.attempt > 0, state.changes.instances.contains(id) else { continue }
+            guard machine.hasBegun, state.changes.instances.contains(id) else { continue }
             state.attempts[AttemptID(id, machine.attempt)] = nil
             state.instances[id]?.machine = InstanceMachine(
-                state: .waiting, attempt: machine.attempt - 1, failures: machine.failures,
+                state: .waiting, attempt: machine.attempt - 1,
+                attemptsBefore: machine.attemptsBefore, failures: machine.failures,
                 isWanted: machine.isWanted, reason: machine.reason, attemptsMax: machine.attemptsMax)
         }
     }

@@ -22,7 +22,7 @@ package struct SimulationReport: Sendable {
 /// Runs the real reconciler, event reader, dispatcher and machines over a simulated world with faults.
 ///
 /// Everything that happens follows from the seed: two to five replicas, one to three queues with chains, stream
-/// edges and pool steps, people who pause, resume, stop and terminate; calls that fail, answers that get lost,
+/// edges and pool steps, people who pause, resume, stop, terminate and retry; calls that fail, answers that get lost,
 /// replicas that die between any two effects or stand still, a database that is cut off or put forward in time,
 /// a broker that is away, workers that fail, crash or hang, events that come late, twice or as rubbish.
 package struct Simulation {
@@ -223,7 +223,12 @@ package struct Simulation {
         world.spawn {
             while world.areFaultsOn {
                 await world.sleep(Int64(world.random.pick(1_000...8_000)))
-                guard world.areFaultsOn, world.random.chance(0.25) else { continue }
+                guard world.areFaultsOn else { return }
+                guard world.random.chance(Self.isOver(id, in: store) ? 0.5 : 0.25) else { continue }
+                if Self.isOver(id, in: store) {
+                    Self.retry(id, in: store, world)
+                    continue
+                }
                 let draw = world.random.pick(0...9)
                 let request: QueueRequest =
                     draw < 5 ? .pause : draw < 8 ? .resume : draw < 9 ? .stop : .terminate
@@ -232,6 +237,18 @@ package struct Simulation {
             // Nobody forgets a paused queue.
             _ = store.request(.resume, of: id)
         }
+    }
+
+    private static func isOver(_ id: QueueID, in store: MemoryEngineStorage) -> Bool {
+        store.state(of: id)?.status.isFinal ?? false
+    }
+
+    private static func retry(_ id: QueueID, in store: MemoryEngineStorage, _ world: World) {
+        let steps = store.state(of: id)?.plan.steps.map(\.id) ?? []
+        let from = world.random.chance(0.5) ? steps.randomElement(using: &world.random) : nil
+        world.tell(
+            "asked to retry \(id) from \(from?.rawValue ?? "what failed"): "
+                + "\(store.retry(RetryRequest(from: from), of: id))")
     }
 }
 

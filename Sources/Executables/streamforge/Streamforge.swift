@@ -16,7 +16,7 @@ struct Streamforge: AsyncParsableCommand {
             """,
         subcommands: [
             Up.self, Exchange.self, Start.self, List.self, Show.self, Stop.self, Pause.self, Resume.self,
-            Terminate.self, Events.self, Templates.self, ScheduleCommand.self, BackfillCommand.self,
-            Budgets.self, Semaphores.self, Ping.self, Debug.self,
+            Terminate.self, Retry.self, Events.self, Templates.self, ScheduleCommand.self,
+            BackfillCommand.self, Budgets.self, Semaphores.self, Ping.self, Debug.self,
         ])
 }

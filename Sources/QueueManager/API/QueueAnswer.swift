@@ -44,7 +44,8 @@ enum QueueAnswer {
     private static func summaryFields(_ queue: QueueRow) -> [String: JSONValue] {
         [
             "queue_id": .string(queue.queueID.rawValue), "status": .string(queue.status.rawValue),
-            "reason": text(queue.reason), "symbols": .array(queue.plan.symbols.map { .string($0) }),
+            "run": .integer(Int64(queue.run)), "reason": text(queue.reason),
+            "symbols": .array(queue.plan.symbols.map { .string($0) }),
             "time_range": .string(queue.plan.timeRange), "as_of": .integer(queue.asOf),
             "created_at": .string(queue.createdAt), "started_at": text(queue.startedAt),
             "finished_at": text(queue.finishedAt),

@@ -86,7 +86,7 @@ struct DeadLetterPlace: Sendable, Hashable {
     /// nil when the plan has no such topic or partition.
     init?(topic: String, partition: Int32, of queueID: QueueID, _ plan: Plan) {
         let producer = plan.steps.first {
-            $0.target.isProducer && plan.dataTopic(of: $0.id, queueID) == topic
+            $0.target.isProducer && plan.isDataTopic(topic, of: $0.id, queueID)
         }
         guard let producer, partition >= 0, Int(partition) < plan.symbols.count,
             let symbol = Symbol(plan.symbols[Int(partition)]), let range = DayRange(plan.timeRange)
@@ -104,14 +104,8 @@ struct DeadLetterPlace: Sendable, Hashable {
 }
 
 extension Plan {
-    func dataTopic(of step: StepID, _ queueID: QueueID) -> String {
-        DerivedName.dataTopic(queueID, producingStep: step, producingStepCount: producingStepCount)
-    }
-
-    /// The dead-letter topics of a queue.
-    func deadLetterTopics(_ queueID: QueueID) -> [String] {
-        steps.filter(\.target.isProducer).map {
-            DerivedName.deadLetterTopic(dataTopic: dataTopic(of: $0.id, queueID))
-        }
+    /// The dead-letter topics of a queue's runs, from the first to `runs`.
+    func deadLetterTopics(_ queueID: QueueID, runs: Int) -> [String] {
+        dataTopics(queueID, runs: runs).map { DerivedName.deadLetterTopic(dataTopic: $0) }
     }
 }

@@ -41,8 +41,8 @@ package struct DeadLetterCollector: Service {
     /// One queue's trouble must not hold up the others.
     private func collect(_ queue: DeadLetterStore.Waiting) async -> Int {
         do {
-            let copied = try await drain(queue.queueID, queue.plan)
-            let topics = queue.plan.deadLetterTopics(queue.queueID)
+            let copied = try await drain(queue.queueID, queue.plan, runs: queue.runs)
+            let topics = queue.plan.deadLetterTopics(queue.queueID, runs: queue.runs)
             try await store.setTold(queue.told, topics: topics, of: queue.queueID)
             return copied
         } catch {
@@ -53,14 +53,16 @@ package struct DeadLetterCollector: Service {
         }
     }
 
-    /// Reads the dead-letter topics of a queue to their ends as they are now.
+    /// Reads the dead-letter topics of a queue's runs, from the first on, to their ends as they are now.
     ///
     /// Must have returned before the topics of a queue are deleted, and nothing may write to them any more.
     /// - Returns: how many letters were new.
     @discardableResult
-    package func drain(_ queueID: QueueID, _ plan: Plan) async throws -> Int {
+    package func drain(_ queueID: QueueID, _ plan: Plan, runs: Int = 1) async throws -> Int {
         var count = 0
-        for topic in plan.deadLetterTopics(queueID) { count += try await copy(topic, queueID, plan) }
+        for topic in plan.deadLetterTopics(queueID, runs: runs) {
+            count += try await copy(topic, queueID, plan)
+        }
         return count
     }
 

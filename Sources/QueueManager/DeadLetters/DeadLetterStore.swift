@@ -17,6 +17,8 @@ package struct DeadLetterStore: Sendable {
     struct Waiting: Sendable {
         var queueID: QueueID
         var plan: Plan
+        /// Its runs so far.
+        var runs: Int
         /// The workers' count before the topics are read.
         var told: Int64
     }
@@ -25,7 +27,7 @@ package struct DeadLetterStore: Sendable {
     func waiting(limit: Int) async throws -> [Waiting] {
         try await pool.execute(
             """
-            SELECT c.queue_id, q.plan::text AS plan, c.told
+            SELECT c.queue_id, q.plan::text AS plan, q.run, c.told
             FROM (SELECT i.queue_id, sum(i.dead_letters)::bigint AS told
                 FROM streamforge.instances i JOIN streamforge.queues open USING (queue_id)
                 WHERE i.dead_letters > 0 AND NOT open.is_cleaned GROUP BY i.queue_id) AS c
@@ -38,7 +40,7 @@ package struct DeadLetterStore: Sendable {
             Waiting(
                 queueID: try row.queueID("queue_id"),
                 plan: try MessageCodec.decode(Plan.self, fromText: try row["plan", as: String.self]),
-                told: try row["told", as: Int64.self])
+                runs: try row["run", as: Int.self], told: try row["told", as: Int64.self])
         }
     }
 

@@ -107,7 +107,7 @@ struct EffectRunner: Sendable {
     /// Creating a topic that exists is fine, so a crash before the queue runs costs nothing.
     private func createTopics(of queue: QueueState) async throws {
         for step in queue.plan.steps where step.target.isProducer {
-            let topic = dataTopic(of: step, queue)
+            let topic = queue.plan.dataTopic(of: step.id, queue.queueID, run: queue.run)
             try await parts.broker.createTopic(
                 topic, Int32(queue.plan.partitionCount(of: step)),
                 ["retention.ms": "-1", "cleanup.policy": "delete"])
@@ -117,17 +117,12 @@ struct EffectRunner: Sendable {
         }
     }
 
+    /// Those of earlier runs too: a retry may have come before they were deleted.
     private func deleteTopics(of queue: QueueState) async throws {
-        try await parts.collectDeadLetters(queue.queueID, queue.plan)
-        let topics = queue.plan.steps.filter(\.target.isProducer).flatMap { step in
-            let topic = dataTopic(of: step, queue)
-            return [topic, DerivedName.deadLetterTopic(dataTopic: topic)]
+        try await parts.collectDeadLetters(queue.queueID, queue.plan, queue.run)
+        let topics = queue.plan.dataTopics(queue.queueID, runs: queue.run).flatMap { topic in
+            [topic, DerivedName.deadLetterTopic(dataTopic: topic)]
         }
         try await parts.broker.deleteTopics(topics)
-    }
-
-    private func dataTopic(of step: PlannedStep, _ queue: QueueState) -> String {
-        DerivedName.dataTopic(
-            queue.queueID, producingStep: step.id, producingStepCount: queue.plan.producingStepCount)
     }
 }

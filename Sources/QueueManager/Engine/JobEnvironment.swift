@@ -25,7 +25,8 @@ package struct JobEnvironment: Sendable {
         environment["TARGET"] = step.target.rawValue
         environment["AS_OF"] = String(state.asOf)
         environment["KAFKA_TOPIC"] = DerivedName.dataTopic(
-            queue, producingStep: step.input ?? step.id, producingStepCount: plan.producingStepCount)
+            queue, producingStep: step.input ?? step.id, producingStepCount: plan.producingStepCount,
+            run: state.run)
         environment["KAFKA_PARTITIONS"] = partitions(of: instance, step, plan)
         environment["QUEUE_CONTROL_TOPIC"] = controlTopic
         environment["QUEUE_EVENTS_TOPIC"] = eventsTopic

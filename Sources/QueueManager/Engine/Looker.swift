@@ -18,7 +18,8 @@ package struct ReconcilerParts: Sendable {
     /// From 0 to 1, see ``OperationContext/jitter``.
     package var jitter: @Sendable () -> Double = { .random(in: 0...1) }
     /// Copies the dead letters of a queue's topics, which are about to go.
-    package var collectDeadLetters: @Sendable (QueueID, Plan) async throws -> Void = { _, _ in }
+    package var collectDeadLetters: @Sendable (QueueID, Plan, _ runs: Int) async throws -> Void = { _, _, _ in
+    }
     /// Told queues that came to their end.
     package var onEnd: @Sendable ([QueueID]) -> Void = { _ in }
     /// Names this replica's claims.

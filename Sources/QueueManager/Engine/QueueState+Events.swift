@@ -22,7 +22,10 @@ extension QueueState {
             // It has gone by itself: nobody is left to be told.
             if word.isFinal { $0.isStopSent = true }
         }
-        let isCurrent = instances[id]?.machine.attempt == event.attempt
+        let isCurrent =
+            instances[id].map {
+                $0.machine.hasBegun && $0.machine.attempt == event.attempt
+            } ?? false
         if isCurrent, instances[id]?.machine.state.isFinal == false { saveCounts(of: event, id) }
         var detail = Self.detail(of: event)
         if !isCurrent { detail["is_late"] = .bool(true) }

@@ -6,6 +6,8 @@ import Workflow
 /// an operation that no longer fits changes nothing.
 package enum QueueOperation: Sendable {
     case request(QueueRequest, actor: String)
+    /// A final queue runs again; nil: what did not finish.
+    case retry(from: StepID?, actor: String)
     /// The topics exist: the queue runs.
     case begin
     case createAttempt(InstanceID, ControlPosition)
@@ -55,6 +57,7 @@ extension QueueState {
     package mutating func apply(_ operation: QueueOperation, _ context: OperationContext) -> Bool {
         switch operation {
         case .request(let request, let actor): self.request(request, actor: actor, context)
+        case .retry(let step, let actor): retry(from: step, actor: actor)
         case .begin: setStatus(.running, reason: nil, context)
         case .createAttempt(let id, let control): createAttempt(of: id, control, context)
         case .launched(let id, let handle): launched(id, handle)
@@ -130,7 +133,7 @@ extension QueueState {
         guard status == .running, var instance = instances[id],
             instance.machine.apply(.launch) == .changed
         else { return false }
-        if instance.machine.attempt == 1 {
+        if instance.startedAt == nil {
             instance.startedAt = context.now
             instance.pausedBefore = pausedMilliseconds
         }

@@ -35,7 +35,7 @@ package struct InstanceState: Sendable {
     package var notBefore: Int64 = 0
     /// What the worker said beside its counts.
     package var extra: [String: JSONValue]?
-    /// When its first attempt was created.
+    /// When its first attempt of this run was created.
     package var startedAt: Int64?
     package var finishedAt: Int64?
     /// The queue's paused time when its first attempt was created.
@@ -106,6 +106,8 @@ package struct QueueState: Sendable {
     package let asOf: Int64
     package let traceparent: String?
     package var status: QueueStatus
+    /// 1, and one more with each retry.
+    package var run = 1
     package var reason: String?
     package var startedAt: Int64?
     package var finishedAt: Int64?

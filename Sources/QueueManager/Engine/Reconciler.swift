@@ -165,7 +165,7 @@ package struct Reconciler: Service {
     ) async {
         defer {
             state.values.withLock { _ = $0.claims.remove(first.claim) }
-            wakeups.signal()
+            wakeups.signalHere()
         }
         var touched = TouchedEffects()
         var current = first

@@ -8,10 +8,20 @@ package final class Wakeups: Sendable {
     }
 
     private let state = Mutex(State())
+    private let announce: @Sendable () -> Void
 
-    package init() {}
+    /// - Parameter announce: tells those elsewhere whom a signal concerns too.
+    package init(announce: @escaping @Sendable () -> Void = {}) {
+        self.announce = announce
+    }
 
+    /// Here, and elsewhere.
     package func signal() {
+        signalHere()
+        announce()
+    }
+
+    package func signalHere() {
         let waiter = state.withLock { state in
             state.isPending = true
             defer { state.waiter = nil }

@@ -5,7 +5,7 @@ package enum EngineSchema {
     package static let migrations: [Migration] = [
         Migration(1, "engine", sql: engine), Migration(2, "pause", sql: pause),
         Migration(3, "looks", sql: looks), TemplateSchema.migration, ScheduleSchema.migration,
-        UpkeepSchema.migration, exchangeBudgets, ResourceSchema.migration,
+        UpkeepSchema.migration, exchangeBudgets, ResourceSchema.migration, RetrySchema.migration,
     ]
 
     private static let looks = """

@@ -25,7 +25,7 @@ func milliseconds(_ column: String, as name: String? = nil) -> String {
 
 extension QueueState {
     static let columns = """
-        queue_id, status, reason, plan::text AS plan, as_of, traceparent, \(milliseconds("started_at")), \
+        queue_id, status, run, reason, plan::text AS plan, as_of, traceparent, \(milliseconds("started_at")), \
         \(milliseconds("finished_at")), \(milliseconds("paused_at")), paused_ms, is_terminated, is_cleaned, \
         event_number, command_seq, claim_token
         """
@@ -35,6 +35,7 @@ extension QueueState {
             queueID: try row.queueID("queue_id"), plan: try plans.plan(try row["plan", as: String.self]),
             asOf: try row["as_of", as: Int64.self], traceparent: try row["traceparent", as: String?.self],
             status: try row.word("status", as: QueueStatus.self))
+        run = try row["run", as: Int.self]
         reason = try row["reason", as: String?.self]
         startedAt = try row["started_at", as: Int64?.self]
         finishedAt = try row["finished_at", as: Int64?.self]
@@ -52,7 +53,9 @@ extension QueueState {
         var instance = InstanceState(
             machine: InstanceMachine(
                 state: try row.word("status", as: InstanceMachine.State.self),
-                attempt: try row["attempt", as: Int.self], failures: try row["failures", as: Int.self],
+                attempt: try row["attempt", as: Int.self],
+                attemptsBefore: try row["attempts_before", as: Int.self],
+                failures: try row["failures", as: Int.self],
                 isWanted: try row["is_wanted", as: Bool.self], reason: try row["reason", as: String?.self],
                 attemptsMax: plan.attemptsMax(step)))
         instance.counts = InstanceCounts(
@@ -103,7 +106,7 @@ extension QueueState {
 
 extension InstanceState {
     static let columns = """
-        i.queue_id, i.step, i.instance, i.status, i.attempt, i.failures, i.is_wanted, i.reason, \
+        i.queue_id, i.step, i.instance, i.status, i.attempt, i.attempts_before, i.failures, i.is_wanted, i.reason, \
         \(milliseconds("i.not_before", as: "not_before")), i.records_read, i.records_written, i.duplicates, \
         i.dead_letters, i.last_key, i.last_seq, i.extra::text AS extra, \
         \(milliseconds("i.started_at", as: "started_at")), \

@@ -27,6 +27,8 @@ package struct EngineStore: Sendable {
 package struct QueueRow: Sendable {
     package var queueID: QueueID
     package var status: QueueStatus
+    /// 1, and one more with each retry.
+    package var run: Int
     package var reason: String?
     package var plan: Plan
     package var asOf: Int64
@@ -39,7 +41,7 @@ package struct QueueRow: Sendable {
     package var elapsed: Int64?
 
     static let columns = """
-        queue_id, status, reason, plan::text AS plan, as_of, \(timeText("created_at")), \
+        queue_id, status, run, reason, plan::text AS plan, as_of, \(timeText("created_at")), \
         \(timeText("started_at")), \(timeText("finished_at")), is_terminated, \
         (extract(epoch FROM coalesce(paused_at, clock_timestamp()) - started_at) * 1000)::bigint - paused_ms \
         AS elapsed
@@ -58,6 +60,7 @@ package struct QueueRow: Sendable {
     init(_ row: PostgresRow) throws {
         queueID = try row.queueID("queue_id")
         status = try row.word("status", as: QueueStatus.self)
+        run = try row["run", as: Int.self]
         reason = try row["reason", as: String?.self]
         plan = try MessageCodec.decode(Plan.self, fromText: try row["plan", as: String.self])
         asOf = try row["as_of", as: Int64.self]

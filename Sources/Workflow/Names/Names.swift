@@ -102,10 +102,17 @@ package struct InstanceID: Sendable, Hashable, Comparable, Codable, CustomString
 
 /// Names that are derived from a queue: topics, collections, producers (design "Names").
 package enum DerivedName {
-    /// `<queue_id>-data` when one step of the plan produces, else `<queue_id>-<step>-data`.
-    package static func dataTopic(_ queue: QueueID, producingStep: StepID, producingStepCount: Int) -> String
-    {
-        dataTopic(queue.rawValue, producingStep: producingStep, producingStepCount: producingStepCount)
+    /// `<queue_id>-data` when one step of the plan produces, else `<queue_id>-<step>-data`; from the second
+    /// run of a queue on with `-r<run>` behind it.
+    ///
+    /// Each run has topics of its own: readers keep their positions by topic, and those of a topic that was
+    /// made anew under the same name would lie beyond its end.
+    package static func dataTopic(
+        _ queue: QueueID, producingStep: StepID, producingStepCount: Int, run: Int = 1
+    ) -> String {
+        let first = dataTopic(
+            queue.rawValue, producingStep: producingStep, producingStepCount: producingStepCount)
+        return run > 1 ? "\(first)-r\(run)" : first
     }
 
     /// The same for a queue that has no id yet, with what stands for it.

@@ -77,11 +77,11 @@ struct LaunchPlanner {
         guard let machine = queue.instances[id]?.machine else { return nil }
         if machine.isWanted, let source = lostSource(of: id) {
             let isNeedless = source.isSuccess
-            guard machine.attempt == 0 else { return .cancel(id, reason: SkipReason.upstreamFailed) }
+            guard !machine.hasBegun else { return .cancel(id, reason: SkipReason.upstreamFailed) }
             return .skip(
                 id, reason: isNeedless ? SkipReason.conditionNotMet : SkipReason.upstreamFailed)
         }
-        guard machine.state == .waiting, machine.attempt == 0, case .skip(let reason) = gate(of: id) else {
+        guard machine.state == .waiting, !machine.hasBegun, case .skip(let reason) = gate(of: id) else {
             return nil
         }
         return .skip(id, reason: reason)

@@ -10,7 +10,7 @@ package struct InstanceMachine: Sendable, Hashable {
     package enum State: String, Sendable, Hashable, Codable, CaseIterable {
         case waiting, starting, running, finished, failed, interrupted, skipped
 
-        /// Never left again.
+        /// Never left again within a run of the queue, see ``InstanceMachine/runAgain()``.
         package var isFinal: Bool {
             switch self {
             case .waiting, .starting, .running: false
@@ -49,6 +49,8 @@ package struct InstanceMachine: Sendable, Hashable {
     package private(set) var state: State
     /// The number of the newest attempt; 0 before the first.
     package private(set) var attempt: Int
+    /// The newest attempt of earlier runs of the queue; 0 in the first.
+    package private(set) var attemptsBefore: Int
     /// Attempts that failed or were lost; interruptions do not count.
     package private(set) var failures: Int
     /// False after `cancel`: an attempt that ends then is not followed by another.
@@ -58,11 +60,12 @@ package struct InstanceMachine: Sendable, Hashable {
     package let attemptsMax: Int
 
     package init(
-        state: State = .waiting, attempt: Int = 0, failures: Int = 0, isWanted: Bool = true,
-        reason: String? = nil, attemptsMax: Int
+        state: State = .waiting, attempt: Int = 0, attemptsBefore: Int = 0, failures: Int = 0,
+        isWanted: Bool = true, reason: String? = nil, attemptsMax: Int
     ) {
         self.state = state
         self.attempt = attempt
+        self.attemptsBefore = attemptsBefore
         self.failures = failures
         self.isWanted = isWanted
         self.reason = reason
@@ -100,9 +103,26 @@ package struct InstanceMachine: Sendable, Hashable {
         case .cancel(let why):
             return cancel(reason: why)
         case .skip(let why):
-            guard state == .waiting, attempt == 0 else { return .ignore }
+            guard state == .waiting, !hasBegun else { return .ignore }
             return end(.skipped, reason: why)
         }
+    }
+
+    /// Whether it has had an attempt in this run of its queue.
+    package var hasBegun: Bool { attempt > attemptsBefore }
+
+    /// A new run of its queue wants it: it waits as at first, and failures start anew. Attempt numbers go on, so
+    /// that nothing an older attempt says is taken for a newer one's word.
+    ///
+    /// - Returns: false while it is not over: nothing changed.
+    package mutating func runAgain() -> Bool {
+        guard state.isFinal else { return false }
+        state = .waiting
+        attemptsBefore = attempt
+        failures = 0
+        isWanted = true
+        reason = nil
+        return true
     }
 
     private func isCurrent(_ number: Int) -> Bool { state.hasLiveAttempt && number == attempt }

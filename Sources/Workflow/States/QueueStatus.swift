@@ -1,6 +1,9 @@
-/// The states of a queue; the last three are final.
+/// The states of a queue; the last three are final: only a retry, a new run of the queue, leaves them.
 package enum QueueStatus: String, Sendable, Hashable, Codable, CaseIterable {
     case pending, running, paused, stopping, finished, failed, stopped
+
+    /// Whether a person may run the queue again.
+    package var mayBeRetried: Bool { self == .failed || self == .stopped }
 
     package var isFinal: Bool { self == .finished || self == .failed || self == .stopped }
 
