@@ -51,6 +51,7 @@ package struct QueueRow: Sendable {
     init(_ queue: NewQueue, createdAt: String) {
         queueID = queue.queueID
         status = .pending
+        run = 1
         plan = queue.plan
         asOf = queue.asOf
         self.createdAt = createdAt
