@@ -28,7 +28,11 @@ extension QueueState {
         if !isCurrent { detail["is_late"] = .bool(true) }
         note(
             "worker_\(word.rawValue)", actor: event.producer, id: id, attempt: event.attempt, detail: detail)
-        if word.isFinal { changes.settledAttempts.append(attemptID) }
+        if word.isFinal {
+            changes.settledAttempts.append(attemptID)
+            // Its instance may be over already: then only the look that lets the attempt go is missing.
+            changes.needsLook = true
+        }
         // Events of an older attempt are history only: the machine ignores them.
         _ = apply(Self.input(for: event, word), to: id, actor: event.producer, stop: nil, context)
         return true
