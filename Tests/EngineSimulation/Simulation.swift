@@ -167,7 +167,8 @@ package struct Simulation {
     private func addResources(to step: inout PlannedStep) {
         guard world.random.chance(0.4) else { return }
         step.locks = ["one", "two"].filter { _ in world.random.chance(0.4) }.compactMap(ResourceName.init)
-        step.semaphores = ["pair", "trio"].filter { _ in world.random.chance(0.3) }.compactMap(ResourceName.init)
+        step.semaphores = ["pair", "trio"].filter { _ in world.random.chance(0.3) }.compactMap(
+            ResourceName.init)
     }
 
     private func randomLimits() -> InstanceLimits {

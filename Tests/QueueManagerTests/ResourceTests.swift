@@ -36,7 +36,8 @@ struct ResourceTests {
     }
 
     /// Rounds until so many of these queues run; then some more, in which nothing may change.
-    private func settle(_ engine: EngineFixture, _ ids: [QueueID], live count: Int) async throws -> [QueueID] {
+    private func settle(_ engine: EngineFixture, _ ids: [QueueID], live count: Int) async throws -> [QueueID]
+    {
         let deadline = ContinuousClock.now + .seconds(20)
         while try await live(engine, ids).count != count, ContinuousClock.now < deadline {
             try await engine.reconciler.roundOrWait()

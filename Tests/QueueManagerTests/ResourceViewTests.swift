@@ -48,7 +48,8 @@ struct ResourceViewTests {
         let queue = try queue([[lock], [lock]])
         let admission = admit(queue, [lock: ResourceLine(permits: 1, held: 0, waiters: [])])
         #expect(admission.admitted == [queue.plan.instances[0]])
-        #expect(admission.waits.filter(\.isShort).map(\.hold) == [ResourceHold(lock, queue.plan.instances[1])])
+        #expect(
+            admission.waits.filter(\.isShort).map(\.hold) == [ResourceHold(lock, queue.plan.instances[1])])
     }
 
     @Test func `a held lock is waited for`() throws {
@@ -111,14 +112,17 @@ struct ResourceViewTests {
         #expect(admission.admitted.isEmpty && admission.lookAgain == 1)
     }
 
-    @Test func `a resource is held while a job may exist, and between attempts while its unit goes on`() throws {
+    @Test func `a resource is held while a job may exist, and between attempts while its unit goes on`()
+        throws
+    {
         var plan = Plan(symbols: ["BTCUSDT"], timeRange: "2024-08-01:2024-08-01", steps: [])
         let (load, store) = (try #require(StepID("load")), try #require(StepID("store")))
         var reader = PlannedStep(
             id: store, target: .arangoConnector, type: "api_candles_5m", interval: .minute5, input: load)
         reader.locks = [try #require(ResourceName("gpu"))]
         plan.steps = [
-            PlannedStep(id: load, target: .loaderAPICandles, type: "api_candles_5m", interval: .minute5), reader,
+            PlannedStep(id: load, target: .loaderAPICandles, type: "api_candles_5m", interval: .minute5),
+            reader,
         ]
         var queue = QueueState.new(
             NewQueue(
@@ -157,8 +161,9 @@ struct ResourceViewTests {
     }
 
     @Test func `limits of targets are read, mistakes refused`() {
-        #expect(LimitSettings.parse(["arango-candles=4", "dummy-service=1"])
-            == [.arangoConnector: 4, .dummyService: 1])
+        #expect(
+            LimitSettings.parse(["arango-candles=4", "dummy-service=1"])
+                == [.arangoConnector: 4, .dummyService: 1])
         for bad in [["x=1"], ["dummy-service"], ["dummy-service=0"], ["dummy-service=1", "dummy-service=2"]] {
             #expect(LimitSettings.parse(bad) == nil)
         }

@@ -8,7 +8,8 @@ struct Semaphores: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Set a semaphore, e.g. exchange=2.", valueName: "name=permits"))
     var set: String?
 
-    @Option(help: ArgumentHelp("Forget what was set for a semaphore: it has one permit then.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Forget what was set for a semaphore: it has one permit then.", valueName: "name"))
     var unset: String?
 
     @OptionGroup var flags: QueueManagerFlags
@@ -57,7 +58,8 @@ struct Semaphores: AsyncParsableCommand {
             numberColumns: [1, 2, 3])
         let fields = ["queue_id", "step", "instance", "since"]
         for row in rows {
-            let users = ["holds": "holders", "waits": "waiters"].sorted { $0.key < $1.key }.flatMap { word, field in
+            let users = ["holds": "holders", "waits": "waiters"].sorted { $0.key < $1.key }.flatMap {
+                word, field in
                 (row[field]?.items ?? []).map { user in [word] + fields.map { JSONValue.cell(user[$0]) } }
             }
             var head = ["resource", "permits", "held", "waiting"].map { JSONValue.cell(row[$0]) }

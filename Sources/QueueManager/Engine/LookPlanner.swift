@@ -307,7 +307,8 @@ package struct LookPlanner: Sendable {
     // MARK: Attempts
 
     /// What has all it needs of what is to be launched; nil when nothing limits the queue.
-    private func admit(_ decisions: [QueuePlanner.Decision], in queue: QueueState) -> ResourceView.Admission? {
+    private func admit(_ decisions: [QueuePlanner.Decision], in queue: QueueState) -> ResourceView.Admission?
+    {
         let launches = decisions.compactMap { if case .launch(let id) = $0 { id } else { nil } }
         return facts.resources?.admit(
             launches, of: queue, now: facts.now, instancesMax: context.policy.launchesMax

@@ -33,8 +33,8 @@ extension QueueState {
             "worker_\(word.rawValue)", actor: event.producer, id: id, attempt: event.attempt, detail: detail)
         if word.isFinal {
             changes.settledAttempts.append(attemptID)
-            // Its successor, or the queue's end, may have waited for its stop to be sent.
-            if attempt.stopRequestedAt != nil, !attempt.isStopSent { changes.needsLook = true }
+            // Its instance may be over already: then only the look that lets the attempt go is missing.
+            changes.needsLook = true
         }
         // Events of an older attempt are history only: the machine ignores them.
         _ = apply(Self.input(for: event, word), to: id, actor: event.producer, stop: nil, context)

@@ -29,9 +29,13 @@ extension EngineStore {
             "SELECT name, permits FROM streamforge.semaphores WHERE name = ANY(\(Self.semaphores(needed))::text[])",
         ])
         var holds: [QueueID: Set<ResourceHold>] = [:]
-        for row in results[0] { holds[try row.queueID("queue_id"), default: []].insert(try ResourceHold(row)) }
+        for row in results[0] {
+            holds[try row.queueID("queue_id"), default: []].insert(try ResourceHold(row))
+        }
         var waits: [QueueID: Set<ResourceWait>] = [:]
-        for row in results[1] { waits[try row.queueID("queue_id"), default: []].insert(try ResourceWait(row)) }
+        for row in results[1] {
+            waits[try row.queueID("queue_id"), default: []].insert(try ResourceWait(row))
+        }
         let permits = try Self.permits(results[2])
         let places = needed.map { ($0, limits.permits(of: $0, permits)) }
         var lines = try await others(than: ids, places, transaction)
@@ -178,7 +182,8 @@ extension EngineStore {
 
     /// Forgets what was held for limits that are set no more.
     package func dropUnsetLimits() async throws {
-        let set = limits.byTarget.keys.map { Resource.target($0).name }
+        let set =
+            limits.byTarget.keys.map { Resource.target($0).name }
             + (limits.overall == nil ? [] : [Resource.overall.name])
         for table in ["resource_holds", "resource_waits"] {
             try await pool.execute(

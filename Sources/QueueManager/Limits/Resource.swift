@@ -32,7 +32,8 @@ package enum Resource: Sendable, Hashable {
         switch parts[0] {
         case "lock": if let name = ResourceName(parts[1]) { self = .lock(name) } else { return nil }
         case "semaphore": if let name = ResourceName(parts[1]) { self = .semaphore(name) } else { return nil }
-        case "target": if let target = Target(rawValue: parts[1]) { self = .target(target) } else { return nil }
+        case "target":
+            if let target = Target(rawValue: parts[1]) { self = .target(target) } else { return nil }
         default: return nil
         }
     }

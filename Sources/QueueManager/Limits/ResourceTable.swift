@@ -35,7 +35,9 @@ package struct ResourceTable: Sendable {
 
     /// What a look at this queue may ask for: what its instances need that wait for an attempt.
     package static func needed(by queue: QueueState, _ limits: InstanceLimits) -> Set<Resource> {
-        guard queue.status == .pending || queue.status == .running, limits.concern(queue.plan) else { return [] }
+        guard queue.status == .pending || queue.status == .running, limits.concern(queue.plan) else {
+            return []
+        }
         let waiting = queue.instances.filter { $0.value.machine.state == .waiting }
         return Set(Set(waiting.keys.map(\.step)).compactMap(queue.plan.step).flatMap(limits.demands))
     }
@@ -79,7 +81,8 @@ package struct ResourceTable: Sendable {
             if !wanted.contains(wait.hold) { changes.freed.insert(wait.hold.resource) }
         }
         changes.joined += new.subtracting(old).map { (id, $0) }
-        for resource in Set((old.map(\.hold) + new.map(\.hold)).map(\.resource)) where lines[resource] != nil {
+        for resource in Set((old.map(\.hold) + new.map(\.hold)).map(\.resource)) where lines[resource] != nil
+        {
             lines[resource]?.waiters.removeAll { $0.queueID == id }
             lines[resource]?.waiters += new.filter { $0.hold.resource == resource }.map(\.place)
             lines[resource]?.waiters.sort()

@@ -79,7 +79,8 @@ package struct ResourceView: Sendable {
                 demands(of: id, in: queue.plan).map { ResourceHold($0, id) }
             }.filter { !held.contains($0) }
             let (line, short) = room.line(for: needs, place)
-            let hasRoom = admission.admitted.isEmpty || admission.admitted.count + members.count <= instancesMax
+            let hasRoom =
+                admission.admitted.isEmpty || admission.admitted.count + members.count <= instancesMax
             if short.isEmpty, hasRoom {
                 admission.admitted.formUnion(members)
             } else if short.contains(where: { lines[$0] == nil }) {
@@ -106,7 +107,8 @@ package struct ResourceView: Sendable {
     static func wanted(
         by queue: QueueState, stored: Set<ResourceHold>, _ limits: InstanceLimits, _ layout: PlanLayout
     ) -> Set<ResourceHold> {
-        let demands = Dictionary(queue.plan.steps.map { ($0.id, limits.demands(of: $0)) }) { first, _ in first }
+        let demands = Dictionary(queue.plan.steps.map { ($0.id, limits.demands(of: $0)) }) { first, _ in first
+        }
         let present = Set(queue.attempts.values.filter { !$0.isGone }.map(\.id.id))
         var holds: Set<ResourceHold> = []
         for unit in layout.units {

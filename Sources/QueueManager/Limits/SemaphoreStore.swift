@@ -57,7 +57,8 @@ extension EngineStore {
 
     /// Everything that is set, held or waited for, by name.
     package func resources(after name: String?, limit: Int) async throws -> [ResourceRow] {
-        let set = limits.byTarget.keys.map { Resource.target($0).name }
+        let set =
+            limits.byTarget.keys.map { Resource.target($0).name }
             + (limits.overall == nil ? [] : [Resource.overall.name])
         let rows = try await pool.execute(
             """
@@ -78,7 +79,8 @@ extension EngineStore {
             let name = try row["resource", as: String.self]
             let permits = Resource(name).map { limits.permits(of: $0, [:]) }
             return ResourceRow(
-                resource: name, permits: try row["permits", as: Int?.self] ?? permits.flatMap { $0 == .max ? nil : $0 },
+                resource: name,
+                permits: try row["permits", as: Int?.self] ?? permits.flatMap { $0 == .max ? nil : $0 },
                 held: try row["held", as: Int.self], waiting: try row["waiting", as: Int.self],
                 holders: holders[name] ?? [], waiters: waiters[name] ?? [])
         }

@@ -79,10 +79,13 @@ struct PlanChecks {
             // A circle of inputs is refused later.
             for _ in plan.steps {
                 guard let other = source else { break }
-                let shared = names.enumerated().first { (other.locks + other.semaphores).contains($0.element) }
+                let shared = names.enumerated().first {
+                    (other.locks + other.semaphores).contains($0.element)
+                }
                 if let shared {
                     throw RequestError(
-                        .invalidValue, "\(other.id), which runs at the same time, holds \(shared.element) too",
+                        .invalidValue,
+                        "\(other.id), which runs at the same time, holds \(shared.element) too",
                         field: "steps[\(index)].\(field)[\(shared.offset)]", value: shared.element.rawValue,
                         hint: "Name it at one of the two steps")
                 }
