@@ -85,7 +85,7 @@ struct StorageStage: Sendable {
         return id
     }
 
-    /// Creates a queue that runs an attempt of each instance, each told to stop, and is looked at on request only.
+    /// Creates a queue with an attempt of each instance, each told to stop; it is looked at on request only.
     func createStopped(_ letter: String, symbols: [String] = ["BTCUSDT"]) async throws -> QueueID {
         let id = try await create(letter, symbols: symbols)
         _ = try await look(.due(limit: 1, token: "create")) { queue, facts in
