@@ -173,6 +173,8 @@ let package = Package(
         .executableTarget(
             name: "simulate-engine", dependencies: ["EngineSimulation", argumentParser],
             path: "Tests/SimulateEngine", swiftSettings: strict),
+        // Also runs that program.
+        tests("EngineSimulationTests", ["EngineSimulation"]),
         tests("KafkaBridgeTests", ["KafkaBridge", "CRdkafka"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
         tests(

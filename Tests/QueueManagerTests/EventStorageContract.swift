@@ -1,0 +1,253 @@
+import QueueManager
+import Testing
+import Workflow
+
+/// What every ``EngineStorage`` must do about events, their partitions, and commands.
+@Suite(.timeLimit(.minutes(2)))
+struct EventStorageContract {
+    private typealias Stage = StorageStage
+    private static let partitions: [Int32] = [0, 1, 2]
+
+    // MARK: Partitions
+
+    @Test(arguments: StorageKind.allCases)
+    func `a partition has one owner, until its lease is over`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            #expect(try await stage.renew("one").partitions.map(\.partition).sorted() == Self.partitions)
+            #expect(try await stage.renew("two").partitions.isEmpty)
+            try await stage.pass(2_000)
+            #expect(try await stage.renew("one").partitions.count == 3)
+            try await stage.pass(2_000)
+            #expect(try await stage.renew("two").partitions.isEmpty)
+            try await stage.pass(2_000)
+            #expect(try await stage.renew("two").partitions.count == 3)
+            #expect(try await stage.renew("one").partitions.isEmpty)
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `a late owner keeps what nobody took`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            _ = try await stage.renew("one")
+            try await stage.pass(60_000)
+            #expect(try await stage.renew("one").partitions.count == 3)
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `partitions that are given back are free at once`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            _ = try await stage.renew("one")
+            try await stage.storage.disownPartitions(owner: "two")
+            #expect(try await stage.renew("two").partitions.isEmpty)
+            try await stage.storage.disownPartitions(owner: "one")
+            #expect(try await stage.renew("two").partitions.count == 3)
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `leases are judged up to the time a reader vouches for`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.create("a")
+            let clock = try await stage.renew("one").clock
+            #expect(try await stage.show(id).facts.caughtUpAt == nil)
+            _ = try await stage.renew("one", caughtUp: [0, 2], upTo: clock)
+            #expect(try await stage.show(id).facts.caughtUpAt == nil)
+            _ = try await stage.renew("one", caughtUp: [Stage.partition], upTo: clock)
+            #expect(try await stage.show(id).facts.caughtUpAt == clock)
+            // It never goes back, and only the owner's word counts.
+            _ = try await stage.renew("one", caughtUp: [Stage.partition], upTo: clock - 4_000)
+            #expect(try await stage.show(id).facts.caughtUpAt == clock)
+            _ = try await stage.renew("two", caughtUp: [Stage.partition], upTo: clock + 4_000)
+            #expect(try await stage.show(id).facts.caughtUpAt == clock)
+            #expect(try await stage.show(id).facts.blindMilliseconds == 0)
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `a long silence of the reader counts as blind, a short one does not`(
+        kind: StorageKind
+    ) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.create("a")
+            try await vouch(stage)
+            try await stage.pass(3_000)
+            try await vouch(stage)
+            #expect(try await stage.show(id).facts.blindMilliseconds == 0)
+            try await stage.pass(20_000)
+            #expect(try await stage.show(id).facts.blindMilliseconds == 0)
+            try await vouch(stage)
+            #expect(try await stage.show(id).facts.blindMilliseconds.isIn(20_000...25_000))
+            try await stage.pass(10_000)
+            try await vouch(stage)
+            #expect(try await stage.show(id).facts.blindMilliseconds.isIn(30_000...40_000))
+        }
+    }
+
+    /// The reader has applied everything up to now.
+    private func vouch(_ stage: Stage) async throws {
+        let clock = try await stage.renew("one").clock
+        _ = try await stage.renew("one", caughtUp: [Stage.partition], upTo: clock)
+    }
+
+    // MARK: Events
+
+    @Test(arguments: StorageKind.allCases)
+    func `events are applied together with their offset`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a")
+            _ = try await stage.renew("one")
+            let report = try await stage.apply([
+                Stage.batch([
+                    try stage.event(id, .started, seq: 1), nil, try stage.event(id, .started, seq: 1),
+                    try stage.event(try Stage.id("u"), .started, seq: 1),
+                    try stage.event(id, .started, seq: 1, symbol: "XRPUSDT"),
+                ])
+            ])
+            #expect(report.applied == 1 && report.skipped == 4 && !report.needsLook)
+            #expect(try await stage.show(id).facts.appliedOffset == 5)
+            let place = try await stage.renew("one").partitions.first { $0.partition == Stage.partition }
+            #expect(place?.nextOffset == 5)
+            #expect(try await stage.show(id).queue.attempts.values.map(\.workerID) == ["w"])
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `an event that ends an attempt wakes its queue`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a")
+            _ = try await stage.renew("one")
+            #expect(try await stage.lookDue("x").isEmpty)
+            let report = try await stage.apply([
+                Stage.batch([try stage.event(id, .interrupted, seq: 1)])
+            ])
+            #expect(report.needsLook)
+            #expect(try await stage.lookDue("x") == [id])
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `offsets of several partitions move together or not at all`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a")
+            _ = try await stage.renew("one")
+            let good = Stage.batch([try stage.event(id, .started, seq: 1)])
+            let bad = Stage.batch([nil], at: 4, of: 2)
+            await #expect(throws: PartitionLost(partition: 2)) { try await stage.apply([good, bad]) }
+            #expect(try await stage.renew("one").partitions.allSatisfy { $0.nextOffset == 0 })
+            #expect(try await stage.show(id).queue.attempts.values.map(\.workerID) == [nil])
+            let both = try await stage.apply([good, Stage.batch([nil], at: 0, of: 2)])
+            #expect(both.applied == 1 && both.skipped == 1)
+            let places = try await stage.renew("one").partitions.sorted { $0.partition < $1.partition }
+            #expect(places.map(\.nextOffset) == [0, 1, 1])
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `a reader that lost its partition applies nothing`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a")
+            _ = try await stage.renew("one")
+            try await stage.pass(4_000)
+            _ = try await stage.renew("two")
+            let batch = Stage.batch([try stage.event(id, .started, seq: 1)])
+            await #expect(throws: PartitionLost(partition: 1)) { try await stage.apply([batch]) }
+            #expect(try await stage.apply([batch], owner: "two").applied == 1)
+            // As it is again after an answer that got lost.
+            await #expect(throws: PartitionLost(partition: 1)) {
+                try await stage.apply([batch], owner: "two")
+            }
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `events carry the blind time into the leases they renew`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a")
+            try await vouch(stage)
+            try await stage.pass(20_000)
+            try await vouch(stage)
+            _ = try await stage.apply([Stage.batch([try stage.event(id, .started, seq: 1)])])
+            let (queue, facts) = try await stage.show(id)
+            #expect(facts.blindMilliseconds >= 20_000)
+            #expect(queue.attempts.values.map(\.leaseBlind) == [facts.blindMilliseconds])
+        }
+    }
+
+    // MARK: Commands
+
+    @Test(arguments: StorageKind.allCases)
+    func `commands go out oldest first a queue, as many as asked for`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            _ = try await stage.createStopped("b", symbols: ["BTCUSDT", "ETHUSDT"])
+            _ = try await stage.createStopped("a", symbols: ["BTCUSDT", "ETHUSDT"])
+            #expect(try await stage.dispatch(limit: 3) == ["a/1", "a/2", "b/1"])
+            #expect(try await stage.dispatch(limit: 3) == ["b/2"])
+            #expect(try await stage.dispatch().isEmpty)
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `a command is sent again until its attempt has said its last word`(
+        kind: StorageKind
+    ) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a", symbols: ["BTCUSDT", "ETHUSDT"])
+            #expect(try await stage.dispatch() == ["a/1", "a/2"])
+            try await stage.pass(4_000)
+            #expect(try await stage.dispatch().isEmpty)
+            try await stage.pass(2_000)
+            #expect(try await stage.dispatch() == ["a/1", "a/2"])
+            _ = try await stage.renew("one")
+            _ = try await stage.apply([Stage.batch([try stage.event(id, .interrupted, seq: 1)])])
+            try await stage.pass(6_000)
+            #expect(try await stage.dispatch() == ["a/2"])
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `a command that could not be sent is due still`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a")
+            await #expect(throws: FixtureError.self) {
+                try await stage.storage.dispatch(limit: 10) { _ in throw FixtureError(detail: "no broker") }
+            }
+            #expect(try await stage.show(id).queue.attempts.values.map(\.isStopSent) == [false])
+            #expect(try await stage.dispatch() == ["a/1"])
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `a stop that was sent is noted on its attempt and wakes the queue`(
+        kind: StorageKind
+    ) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a")
+            #expect(try await stage.show(id).queue.attempts.values.map(\.isStopSent) == [false])
+            #expect(try await stage.dispatch() == ["a/1"])
+            #expect(try await stage.storage.millisecondsToNextLook(limit: 10_000) == 0)
+            #expect(try await stage.show(id).queue.attempts.values.map(\.isStopSent) == [true])
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `a final queue says what it had to say once`(kind: StorageKind) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a", symbols: ["BTCUSDT", "ETHUSDT"])
+            #expect(try await stage.dispatch(limit: 1) == ["a/1"])
+            try await stage.storage.requestLook(at: id)
+            _ = try await stage.look(.due(limit: 8, token: "x")) { queue, facts in
+                queue.apply(.end(.failed, reason: "r"), Stage.context(facts))
+                return .rest()
+            }
+            try await stage.pass(6_000)
+            #expect(try await stage.dispatch() == ["a/2"])
+            try await stage.pass(6_000)
+            #expect(try await stage.dispatch().isEmpty)
+        }
+    }
+}
+
+extension Int64 {
+    fileprivate func isIn(_ range: ClosedRange<Int64>) -> Bool { range.contains(self) }
+}
