@@ -15,14 +15,14 @@ struct EngineStorageContract {
             let (a, b, c) = (
                 try await stage.create("a"), try await stage.create("b"), try await stage.create("c")
             )
-            let waits = [a: 3_000, b: 1_000, c: 2_000] as [QueueID: Int64]
+            let waits = [a: 300_000, b: 100_000, c: 200_000] as [QueueID: Int64]
             let first = try await stage.look(.due(limit: 8, token: "x")) { queue, _ in
                 .rest(waits[queue.queueID])
             }
             #expect(first.count == 3)
-            try await stage.pass(900)
+            try await stage.pass(50_000)
             #expect(try await stage.lookDue("y").isEmpty)
-            try await stage.pass(5_000)
+            try await stage.pass(500_000)
             #expect(try await stage.lookDue("z", limit: 2) == [b, c])
             #expect(try await stage.lookDue("z", limit: 2) == [a])
         }
