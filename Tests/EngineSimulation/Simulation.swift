@@ -88,7 +88,7 @@ package struct Simulation {
         judge.checkEnd(of: queues, store: store, broker: broker, cluster: cluster)
         let report = report(queues)
         world.isOver = true
-        replicas.forEach { $0.end() }
+        for replica in replicas { replica.end() }
         for running in cluster.live { cluster.kill(running, how: "the end") }
         world.drain()
         return report

@@ -47,8 +47,8 @@ struct PlannedFixture: Sendable {
                 return SymbolCatalog.Answer(
                     unknown: symbols.filter { $0.rawValue == "NOPEUSDT" }, serverTime: Self.exchangeTime)
             }, newTraceparent: { "00-00000000000000000000000000000001-0000000000000001-01" },
-            clock: { Self.exchangeTime }, observe: engineObserver
-        ) { [engine] in try await engine.create($0) }
+            clock: { Self.exchangeTime }, observe: engineObserver,
+            create: { [engine] in try await engine.create($0) })
         let real = QueueStarter(start, store: engine, reconcile: Wakeups())
         starter = QueueStarter(
             start: { body, key in

@@ -88,8 +88,7 @@ struct TemplateStoreTests {
             }, newTraceparent: { "" }, clock: { 1_725_148_800_000 },
             observe: EngineObserver(
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, factory: PrometheusRegistry()
-            )
-        ) { [pool = store.pool] in try await EngineStore(pool).create($0) }
+            ), create: { [pool = store.pool] in try await EngineStore(pool).create($0) })
     }
 
     private func request(_ template: String, symbols: [String] = ["BTCUSDT", "ETHUSDT"]) -> JSONValue {
