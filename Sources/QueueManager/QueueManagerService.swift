@@ -192,8 +192,7 @@ package struct QueueManagerService: Sendable {
         StartQueue(
             store: store, templates: TemplateStore(parts.pool), catalog: parts.catalog,
             newTraceparent: parts.newTraceparent, clock: { [parts] in Int64(parts.clock() * 1_000) },
-            observe: observe
-        ) { [creator] in try await creator.submit($0) }
+            observe: observe, create: { [creator] in try await creator.submit($0) })
     }
 
     private var planned: PlannedWork {
