@@ -198,7 +198,7 @@ package struct Simulation {
         world.spawn {
             while world.areFaultsOn {
                 await world.sleep(Int64(world.random.pick(1_000...8_000)))
-                guard world.areFaultsOn else { return }
+                guard world.areFaultsOn else { break }
                 guard world.random.chance(Self.isOver(id, in: store) ? 0.5 : 0.25) else { continue }
                 if Self.isOver(id, in: store) {
                     Self.retry(id, in: store, world)
