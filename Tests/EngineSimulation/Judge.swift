@@ -8,12 +8,16 @@ final class Judge: @unchecked Sendable {
     private let world: World
     private let sink: SimulatedSink
     private let leaseMilliseconds: Int64
+    private let cluster: SimulatedCluster
     private var finals: [QueueID: QueueStatus] = [:]
     private var numbers: [QueueID: Int64] = [:]
 
-    init(world: World, sink: SimulatedSink, leaseMilliseconds: Int64) {
+    private var gone: Set<SimulatedSink.AttemptKey> = []
+
+    init(world: World, sink: SimulatedSink, cluster: SimulatedCluster, leaseMilliseconds: Int64) {
         self.world = world
         self.sink = sink
+        self.cluster = cluster
         self.leaseMilliseconds = leaseMilliseconds
     }
 
@@ -34,6 +38,7 @@ final class Judge: @unchecked Sendable {
                 checkLoss(of: AttemptID(id, attempt), in: queue, reason: detail)
             }
         }
+        for id in queue.changes.attempts.sorted() { checkGone(id, in: queue) }
         if let final = finals[queue.queueID], final != queue.status {
             world.violate(
                 "\(queue.queueID) left its final state \(final.rawValue) for \(queue.status.rawValue)")
@@ -59,6 +64,17 @@ final class Judge: @unchecked Sendable {
             // Each run's topics are new: what it writes it writes anew.
             sink.done.remove(.init(queue: queue.queueID, id: id))
         }
+    }
+
+    /// An attempt is out of sight only when its job has ended.
+    private func checkGone(_ id: AttemptID, in queue: QueueState) {
+        guard queue.attempts[id]?.isGone == true,
+            gone.insert(.init(key: .init(queue: queue.queueID, id: id.id), number: id.number)).inserted
+        else { return }
+        let live = cluster.live.first {
+            $0.job.queueID == queue.queueID && $0.job.id == id.id && $0.job.attempt == id.number && !$0.isPooled
+        }
+        if let live { world.violate("attempt \(id) counts as gone and \(live.name) runs") }
     }
 
     /// An attempt may be called lost only when nothing it said lies unread, and nothing it says is awaited.

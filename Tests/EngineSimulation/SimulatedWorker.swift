@@ -10,6 +10,11 @@ final class SimulatedSink: @unchecked Sendable {
         var id: InstanceID
     }
 
+    struct AttemptKey: Hashable {
+        var key: Key
+        var number: Int
+    }
+
     struct Owner {
         var attempt: Int
         var workerID: String

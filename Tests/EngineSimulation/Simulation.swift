@@ -57,7 +57,8 @@ package struct Simulation {
         policy = EnginePolicy(
             lease: .seconds(6), startLimit: .seconds(8), stopGrace: .seconds(3), topicKeep: .zero)
         replicaCount = world.random.pick(2...5)
-        judge = Judge(world: world, sink: sink, leaseMilliseconds: policy.lease.milliseconds)
+        judge = Judge(
+            world: world, sink: sink, cluster: cluster, leaseMilliseconds: policy.lease.milliseconds)
     }
 
     private func run() -> SimulationReport {

@@ -128,7 +128,9 @@ package struct LookPlanner: Sendable {
             let hasTopics = queue.plan.steps.contains { $0.target.isProducer }
             return hasTopics || queue.attempts.values.contains { !$0.isGone } ? [] : [.cleaned]
         }
-        var launches = context.policy.launchesMax
+        // Those that this look created wait for their launch too: it repeats.
+        let unlaunched = queue.attempts.values.count { $0.handle == nil && $0.endedAt == nil }
+        var launches = context.policy.launchesMax - unlaunched
         let decisions = QueuePlanner.decide(queue.snapshot(now: facts.now))
         let admission = admit(decisions, in: queue)
         return decisions.compactMap { decision in
