@@ -72,7 +72,8 @@ final class Judge: @unchecked Sendable {
             gone.insert(.init(key: .init(queue: queue.queueID, id: id.id), number: id.number)).inserted
         else { return }
         let live = cluster.live.first {
-            $0.job.queueID == queue.queueID && $0.job.id == id.id && $0.job.attempt == id.number && !$0.isPooled
+            $0.job.queueID == queue.queueID && $0.job.id == id.id && $0.job.attempt == id.number
+                && !$0.isPooled
         }
         if let live { world.violate("attempt \(id) counts as gone and \(live.name) runs") }
     }
