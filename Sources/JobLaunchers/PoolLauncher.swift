@@ -1,6 +1,5 @@
 import KafkaBridge
 import ServiceRuntime
-import Synchronization
 import Workflow
 
 /// Offers each attempt to the long-lived workers of its target: one record on `sf-pool-<target>`.
@@ -32,11 +31,9 @@ package final class PoolLauncher: JobLauncher {
     /// Nobody hears when a pooled attempt ends without its final event; its lease tells.
     package let ends: AsyncStream<QueueID>
     private let configuration: Configuration
-    private let connection: KafkaConnection
-    private let observe: KafkaObserver
     private let positions: GroupPositions
     private let offered = OfferedEnvironment()
-    private let producer: Mutex<KafkaProducer?>
+    private let producer: RenewingProducer
 
     /// An offer is of no use after this long, whatever became of its attempt.
     private static let retentionMilliseconds = 7 * 24 * 3_600 * 1_000
@@ -47,13 +44,13 @@ package final class PoolLauncher: JobLauncher {
     package init(
         _ connection: KafkaConnection, _ configuration: Configuration, observe: @escaping KafkaObserver
     ) async throws(KafkaError) {
-        self.connection = connection
         self.configuration = configuration
-        self.observe = observe
         ends = AsyncStream { $0.finish() }
         let admin = try KafkaAdmin(connection, observe: observe)
         positions = GroupPositions(admin: admin, ageMax: configuration.positionAgeMax)
-        producer = Mutex(try Self.makeProducer(connection, configuration, observe))
+        producer = try RenewingProducer { () throws(KafkaError) in
+            try Self.makeProducer(connection, configuration, observe)
+        }
         let retention = ["retention.ms": String(Self.retentionMilliseconds)]
         try await admin.createTopics(
             configuration.targets.map {
@@ -65,11 +62,7 @@ package final class PoolLauncher: JobLauncher {
 
     /// Ends its Kafka clients; offers under way are sent before.
     package func close() async {
-        let last = producer.withLock { producer in
-            defer { producer = nil }
-            return producer
-        }
-        try? await last?.close()
+        try? await producer.close()
         await positions.close()
     }
 
@@ -94,9 +87,6 @@ package final class PoolLauncher: JobLauncher {
         } catch {
             throw LaunchError(operation: operation, detail: "\(error)", isRetriable: false)
         }
-        guard let producer = producer.withLock({ $0 }) else {
-            throw LaunchError(operation: operation, detail: "the launcher was closed", isRetriable: true)
-        }
         do throws(KafkaError) {
             let stored = try await producer.send(
                 key: Array(job.queueID.rawValue.utf8), value: value, to: topic)
@@ -107,7 +97,6 @@ package final class PoolLauncher: JobLauncher {
                     "offset": String(stored.firstOffset),
                 ])
         } catch {
-            if error.isFatal { await replace(producer) }
             throw LaunchError(operation: operation, detail: error.description, isRetriable: true)
         }
     }
@@ -130,17 +119,6 @@ package final class PoolLauncher: JobLauncher {
 
     /// A worker of many attempts is not ended for one: the engine sends `stop` to a lost attempt.
     package func kill(_ handle: JobHandle) async throws(LaunchError) {}
-
-    /// A producer that failed for good is of no more use; the next launch gets a new one.
-    private func replace(_ old: KafkaProducer) async {
-        guard let new = try? Self.makeProducer(connection, configuration, observe) else { return }
-        let isReplaced = producer.withLock { producer in
-            guard producer === old else { return false }
-            producer = new
-            return true
-        }
-        try? await (isReplaced ? old : new).close(timeout: .zero)
-    }
 
     private static func makeProducer(
         _ connection: KafkaConnection, _ configuration: Configuration, _ observe: @escaping KafkaObserver
