@@ -194,7 +194,7 @@ extension QueueState {
         return true
     }
 
-    private mutating func stopSent(_ id: AttemptID) -> Bool {
+    mutating func stopSent(_ id: AttemptID) -> Bool {
         guard let attempt = attempts[id], attempt.stopRequestedAt != nil, !attempt.isStopSent else {
             return false
         }

@@ -75,7 +75,6 @@ extension QueueState {
         guard command.command == .stop, let step = command.step, let instance = command.instance,
             let attempt = command.attempt
         else { return }
-        let id = AttemptID(InstanceID(step: step, instance: instance), attempt)
-        apply(.stopSent(id), OperationContext(now: 0, policy: EnginePolicy(), jitter: 0))
+        _ = stopSent(AttemptID(InstanceID(step: step, instance: instance), attempt))
     }
 }
