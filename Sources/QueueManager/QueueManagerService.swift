@@ -106,6 +106,8 @@ package struct QueueManagerService: Sendable {
             parts.upkeep, pool: parts.pool, kafka: parts.kafka,
             observe: UpkeepObserver(logger: parts.logger, factory: parts.metrics),
             kafkaObserver: kafkaObserver)
+        let reconciler = Reconciler(
+            reconcilerParts(kafka.broker, upkeep), wakeups: reconcile, commandWakeups: commands)
         return [
             kafka,
             EventReader(
@@ -120,9 +122,8 @@ package struct QueueManagerService: Sendable {
                     feed.signal()
                     upkeep.feed.signal()
                     announcer.announce(.feed)
-                }, observe: observe),
-            Reconciler(
-                reconcilerParts(kafka.broker, upkeep), wakeups: reconcile, commandWakeups: commands),
+                }, looker: reconciler.lookAhead, observe: observe),
+            reconciler,
             CommandDispatcher(
                 store: store, broker: kafka.broker, wakeups: commands, clock: parts.clock, observe: observe),
             creator,

@@ -65,7 +65,7 @@ final class FaultyStorage: EngineStorage, @unchecked Sendable {
     }
 
     func apply(
-        _ batches: [EventBatch], owner: String,
+        _ batches: [EventBatch], owner: String, look: EventLook?,
         _ work: @Sendable (inout QueueState, QueueEvent, EventFacts) -> Bool
     ) async throws -> ApplyReport {
         if store.bugs.contains(.offsetOutsideTransaction) {
@@ -75,9 +75,9 @@ final class FaultyStorage: EngineStorage, @unchecked Sendable {
                 batch.from.nextOffset = batch.nextOffset
                 return batch
             }
-            return try await call("apply") { try await store.apply(moved, owner: owner, work) }
+            return try await call("apply") { try await store.apply(moved, owner: owner, look: look, work) }
         }
-        return try await call("apply") { try await store.apply(batches, owner: owner, work) }
+        return try await call("apply") { try await store.apply(batches, owner: owner, look: look, work) }
     }
 
     func dispatch(limit: Int, _ send: ([ControlCommand]) async throws -> Void) async throws -> Int {

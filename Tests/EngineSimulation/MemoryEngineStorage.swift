@@ -239,7 +239,7 @@ extension MemoryEngineStorage: EngineStorage {
     }
 
     package func apply(
-        _ batches: [EventBatch], owner: String,
+        _ batches: [EventBatch], owner: String, look: EventLook?,
         _ work: @Sendable (inout QueueState, QueueEvent, EventFacts) -> Bool
     ) async throws -> ApplyReport {
         for batch in batches {
@@ -254,11 +254,16 @@ extension MemoryEngineStorage: EngineStorage {
             let facts = EventFacts(
                 now: clock(), blindMilliseconds: partitions[batch.from.partition]?.blind ?? 0)
             for event in batch.events {
-                if let event = event.event, apply(event, facts, work, &report.needsLook) {
+                if let event = event.event, apply(event, facts, work) {
                     report.applied += 1
                 } else {
                     report.skipped += 1
                 }
+            }
+        }
+        for batch in batches {
+            for id in Set(batch.events.compactMap(\.event?.queueID)).sorted(by: { $0.rawValue < $1.rawValue }) {
+                settle(id, batch.from.partition, look, &report)
             }
         }
         return report
@@ -266,20 +271,36 @@ extension MemoryEngineStorage: EngineStorage {
 
     private func apply(
         _ event: QueueEvent, _ facts: EventFacts,
-        _ work: (inout QueueState, QueueEvent, EventFacts) -> Bool, _ needsLook: inout Bool
+        _ work: (inout QueueState, QueueEvent, EventFacts) -> Bool
     ) -> Bool {
         guard var stored = queues[event.queueID] else { return false }
         var event = event
         if bugs.contains(.staleEventsTaken) { takeForCurrent(&event, stored.state) }
         let isApplied = work(&stored.state, event, facts)
-        let asksForLook = stored.state.changes.needsLook
-        write(&stored)
-        if asksForLook {
-            lookSoon(&stored)
-            needsLook = true
-        }
         queues[event.queueID] = stored
         return isApplied
+    }
+
+    /// Writes what events changed in a queue, and looks at it if that has no effects.
+    private func settle(_ id: QueueID, _ partition: Int32, _ look: EventLook?, _ report: inout ApplyReport) {
+        guard var stored = queues[id], !stored.state.changes.isEmpty else { return }
+        let now = clock()
+        if let look, stored.claimToken == nil, !resources.limits.concern(stored.state.plan),
+            stored.state.instances.count <= ApplyReport.lookInstancesMax,
+            let plan = stored.state.lookAhead(facts(partition, now), look)
+        {
+            report.note(stored.state, plan)
+            write(&stored)
+            stored.lookAt = plan.lookAgain.map { now + $0 }
+        } else {
+            let asksForLook = stored.state.changes.needsLook
+            write(&stored)
+            if asksForLook {
+                lookSoon(&stored)
+                report.needsLook = true
+            }
+        }
+        queues[id] = stored
     }
 
     private func takeForCurrent(_ event: inout QueueEvent, _ state: QueueState) {

@@ -109,7 +109,7 @@ final class ReplicaRun: @unchecked Sendable {
         let reader = EventReader(
             store: storage, makeSource: { self.broker.source(for: self) },
             partitionCount: SimulatedBroker.partitionCount, policy: policy, replica: name, crashPoints: .off,
-            jitter: { 1 }, changed: { _ in }, observe: Self.observer)
+            jitter: { 1 }, changed: { _ in }, looker: reconciler.lookAhead, observe: Self.observer)
         repeatTurns(pause: 0) {
             if try await reconciler.round() > 0 { return }
             let wait = try await storage.millisecondsToNextLook(limit: 1_000)

@@ -40,9 +40,11 @@ package protocol EngineStorage: Sendable {
 
     /// Applies events and moves the offsets of their partitions, all or nothing.
     ///
+    /// Small queues that want to be looked at and that nobody holds are looked at in the same transaction, as long
+    /// as that leaves nothing to do outside: what only has to be written down costs no transaction of its own.
     /// - Throws: ``PartitionLost`` when another reader has moved an offset or owns a partition.
     func apply(
-        _ batches: [EventBatch], owner: String,
+        _ batches: [EventBatch], owner: String, look: EventLook?,
         _ work: @Sendable (inout QueueState, QueueEvent, EventFacts) -> Bool
     ) async throws -> ApplyReport
 
@@ -52,6 +54,19 @@ package protocol EngineStorage: Sendable {
     /// One dispatcher at a time a queue.
     /// - Returns: how many were sent.
     func dispatch(limit: Int, _ send: ([ControlCommand]) async throws -> Void) async throws -> Int
+}
+
+/// Plans a look at a queue whose events were just applied.
+package typealias EventLook = @Sendable (inout QueueState, LookFacts) -> LookPlan
+
+extension EngineStorage {
+    /// Applies events only; see ``apply(_:owner:look:_:)``.
+    package func apply(
+        _ batches: [EventBatch], owner: String,
+        _ work: @Sendable (inout QueueState, QueueEvent, EventFacts) -> Bool
+    ) async throws -> ApplyReport {
+        try await apply(batches, owner: owner, look: nil, work)
+    }
 }
 
 /// Which queues to look at.
@@ -171,14 +186,39 @@ package struct PartitionRenewal: Sendable {
 }
 
 /// What became of the events of some batches.
-package struct ApplyReport: Sendable, Hashable {
+package struct ApplyReport: Sendable {
+    /// Queues of at most this many instances are looked at together with their events.
+    package static let lookInstancesMax = 16
+
     package var applied = 0
     /// Repeats, and events of queues or attempts that are not known.
     package var skipped = 0
-    /// Some queue is to be looked at.
+    /// Some queue is to be looked at, soon.
     package var needsLook = false
+    /// Queues that were looked at already, as written.
+    package var looked: [QueueState] = []
 
     package init() {}
+
+    /// A queue was looked at and is not held by anybody.
+    package mutating func note(_ queue: QueueState, _ plan: LookPlan) {
+        looked.append(queue)
+        // Others need not wake for what comes later than they look anyway.
+        if let wait = plan.lookAgain, wait < Reconciler.idleWaitMilliseconds { needsLook = true }
+    }
+}
+
+extension QueueState {
+    /// Looks at a queue that events have asked to be looked at; what would leave something to do outside is
+    /// forgotten.
+    package mutating func lookAhead(_ facts: LookFacts, _ look: EventLook) -> LookPlan? {
+        guard changes.needsLook else { return nil }
+        var looked = self
+        let plan = look(&looked, facts)
+        guard plan.effects.isEmpty else { return nil }
+        self = looked
+        return plan
+    }
 }
 
 /// Another replica reads this partition now.

@@ -2,6 +2,13 @@ import ServiceLifecycle
 import ServiceRuntime
 import Workflow
 
+/// Looks at queues in the transaction that applies their events; see ``Reconciler/lookAhead``.
+package struct LookAhead: Sendable {
+    package var look: EventLook
+    /// Told what was looked at, after it is written.
+    package var announce: @Sendable ([QueueState]) -> Void
+}
+
 /// Reads queue-events by assignment and applies what it reads together with its offsets (design decision 3).
 ///
 /// Partitions are shared out by rows in PostgreSQL, not by a consumer group; a replica that dies loses them
@@ -17,6 +24,7 @@ package struct EventReader: Service {
     var jitter: @Sendable () -> Double
     /// Something changed: look at the queues, show followers what is new.
     let changed: @Sendable (_ needsLook: Bool) -> Void
+    let looker: LookAhead?
     let observe: EngineObserver
 
     static let batchMax = 500
@@ -27,7 +35,8 @@ package struct EventReader: Service {
         store: any EngineStorage, makeSource: @escaping @Sendable () throws -> EventSource,
         partitionCount: Int32, policy: EnginePolicy, replica: String, crashPoints: CrashPoints,
         jitter: @escaping @Sendable () -> Double = { .random(in: 0...1) },
-        changed: @escaping @Sendable (_ needsLook: Bool) -> Void, observe: EngineObserver
+        changed: @escaping @Sendable (_ needsLook: Bool) -> Void, looker: LookAhead? = nil,
+        observe: EngineObserver
     ) {
         self.store = store
         self.makeSource = makeSource
@@ -37,6 +46,7 @@ package struct EventReader: Service {
         self.crashPoints = crashPoints
         self.jitter = jitter
         self.changed = changed
+        self.looker = looker
         self.observe = observe
     }
 
@@ -121,7 +131,9 @@ package struct EventSession: Sendable {
     private mutating func apply(_ batches: [EventBatch]) async throws {
         let (policy, jitter) = (reader.policy, reader.jitter)
         reader.crashPoints.reach(.beforeEventApply)
-        let report = try await reader.store.apply(batches, owner: reader.replica) { queue, event, facts in
+        let report = try await reader.store.apply(
+            batches, owner: reader.replica, look: reader.looker?.look
+        ) { queue, event, facts in
             let context = OperationContext(
                 now: facts.now, policy: policy, blindMilliseconds: facts.blindMilliseconds,
                 jitter: jitter())
@@ -130,6 +142,7 @@ package struct EventSession: Sendable {
         reader.crashPoints.reach(.afterEventApply)
         for batch in batches { owned[batch.from.partition]?.nextOffset = batch.nextOffset }
         reader.observe(.eventsApplied(count: report.applied, skipped: report.skipped))
+        reader.looker?.announce(report.looked)
         if report.applied > 0 { reader.changed(report.needsLook) }
     }
 

@@ -70,18 +70,24 @@ struct Looker: Sendable {
         let broker = parts.broker
         let request = LookRequest(selection) { broker.eventPartition(of: $0) }
         let results = try await parts.store.look(request) { queue, facts, claim in
-            let followUp = followUps[queue.queueID]
-            let context = OperationContext(
-                now: facts.now, policy: parts.policy, blindMilliseconds: facts.blindMilliseconds,
-                jitter: parts.jitter(), token: claim.token)
-            for operation in followUp?.operations ?? [] { queue.apply(operation, context) }
-            let planner = LookPlanner(
-                context: context, facts: facts, control: control(of: queue.queueID, controlEnds),
-                jobs: parts.launcher, touched: followUp?.touched ?? TouchedEffects())
-            return planner.plan(&queue)
+            decide(&queue, facts, token: claim.token, followUps[queue.queueID], controlEnds)
         }
         for result in results { parts.observe(result.queue) }
         return results
+    }
+
+    func decide(
+        _ queue: inout QueueState, _ facts: LookFacts, token: String, _ followUp: LookFollowUp?,
+        _ controlEnds: [Int64]?
+    ) -> LookPlan {
+        let context = OperationContext(
+            now: facts.now, policy: parts.policy, blindMilliseconds: facts.blindMilliseconds,
+            jitter: parts.jitter(), token: token)
+        for operation in followUp?.operations ?? [] { queue.apply(operation, context) }
+        let planner = LookPlanner(
+            context: context, facts: facts, control: control(of: queue.queueID, controlEnds),
+            jobs: parts.launcher, touched: followUp?.touched ?? TouchedEffects())
+        return planner.plan(&queue)
     }
 
     private func control(of queue: QueueID, _ ends: [Int64]?) -> ControlPosition? {

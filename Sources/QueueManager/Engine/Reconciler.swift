@@ -188,9 +188,23 @@ package struct Reconciler: Service {
         }
     }
 
-    private func announce(_ results: [LookResult]) {
-        if results.contains(where: { !$0.queue.changes.commands.isEmpty }) { commandWakeups.signal() }
-        let ended = results.map(\.queue).filter { $0.status.isFinal && !$0.changes.isEmpty }
+    private func announce(_ results: [LookResult]) { announce(results.map(\.queue)) }
+
+    private func announce(_ queues: [QueueState]) {
+        if queues.contains(where: { !$0.changes.commands.isEmpty }) { commandWakeups.signal() }
+        let ended = queues.filter { $0.status.isFinal && !$0.changes.isEmpty }
         if !ended.isEmpty { parts.onEnd(ended.map(\.queueID)) }
+    }
+
+    /// Looks for the event reader: nothing that has effects, so nobody needs to hold the queue.
+    package var lookAhead: LookAhead {
+        LookAhead(
+            look: { [looker, state] queue, facts in
+                looker.decide(&queue, facts, token: "", nil, state.controlEnds)
+            },
+            announce: { queues in
+                for queue in queues { parts.observe(queue) }
+                announce(queues)
+            })
     }
 }

@@ -56,28 +56,38 @@ extension EngineStore {
     }
 
     package func apply(
-        _ batches: [EventBatch], owner: String,
+        _ batches: [EventBatch], owner: String, look: EventLook?,
         _ work: @Sendable (inout QueueState, QueueEvent, EventFacts) -> Bool
     ) async throws -> ApplyReport {
         try await pool.withTransaction { transaction in
             try await moveOffsets(batches, owner: owner, transaction)
-            var (queues, facts) = try await loadConcerned(by: batches, transaction)
+            var concerned = try await loadConcerned(by: batches, wantsLooks: look != nil, transaction)
             var report = ApplyReport()
             for batch in batches {
-                let partition = facts.event(batch.from.partition)
+                let partition = concerned.facts.event(batch.from.partition)
                 for event in batch.events.map(\.event) {
-                    guard let event, var queue = queues.removeValue(forKey: event.queueID) else {
+                    guard let event, var queue = concerned.queues.removeValue(forKey: event.queueID) else {
                         report.skipped += 1
                         continue
                     }
                     if work(&queue, event, partition) { report.applied += 1 } else { report.skipped += 1 }
-                    queues[event.queueID] = queue
+                    concerned.queues[event.queueID] = queue
                 }
             }
-            let changed = queues.values.sorted { $0.queueID.rawValue < $1.queueID.rawValue }
-            report.needsLook = changed.contains(where: \.changes.needsLook)
-            try await transaction.execute(
-                try Self.save(changed.map { ($0, $0.changes.needsLook ? .soon : .keep) }))
+            var rows: [ScheduledQueue] = []
+            for var queue in concerned.queues.values.sorted(by: { $0.queueID.rawValue < $1.queueID.rawValue }) {
+                var schedule: QueueSchedule = queue.changes.needsLook ? .soon : .keep
+                if let look, let partition = concerned.free[queue.queueID],
+                    let plan = queue.lookAhead(concerned.facts.look(partition), look)
+                {
+                    schedule = .release(lookAgain: plan.lookAgain)
+                    report.note(queue, plan)
+                } else if queue.changes.needsLook {
+                    report.needsLook = true
+                }
+                rows.append((queue, schedule))
+            }
+            try await transaction.execute(try Self.save(rows))
             return report
         }
     }
@@ -99,30 +109,49 @@ extension EngineStore {
         }
     }
 
-    /// Locks the queues that events name and reads the instances and attempts they name.
+    /// The queues that events name, locked.
+    private struct Concerned {
+        var queues: [QueueID: QueueState] = [:]
+        /// Those that may be looked at, with all their instances, and their partitions.
+        var free: [QueueID: Int32] = [:]
+        var facts: PartitionFacts
+    }
+
+    /// Locks the queues that events name and reads the instances and attempts they name; all of those of small
+    /// queues that nobody holds and nothing limits, if they are to be looked at.
     private func loadConcerned(
-        by batches: [EventBatch], _ transaction: PostgresConnection
-    ) async throws -> ([QueueID: QueueState], PartitionFacts) {
+        by batches: [EventBatch], wantsLooks: Bool, _ transaction: PostgresConnection
+    ) async throws -> Concerned {
         let events = batches.flatMap { $0.events.compactMap(\.event) }
         let keys = Set(
             events.map { AttemptKey(queue: $0.queueID, step: $0.step, instance: $0.instance, $0.attempt) })
-        let ids = Set(events.map(\.queueID.rawValue)).sorted()
+        let partitions = Dictionary(
+            batches.flatMap { batch in
+                batch.events.compactMap { $0.event.map { ($0.queueID, batch.from.partition) } }
+            }
+        ) { first, _ in first }
         // In a fixed order, so that two readers cannot wait for each other.
         let locked = try await transaction.execute(
             """
             SELECT \(raw: QueueState.columns) FROM streamforge.queues
-            WHERE queue_id = ANY(\(ids)::text[]) ORDER BY queue_id FOR UPDATE
+            WHERE queue_id = ANY(\(partitions.keys.map(\.rawValue))::text[]) ORDER BY queue_id FOR UPDATE
             """)
         var queues: [QueueID: QueueState] = [:]
+        var free: [QueueID: Int32] = [:]
         for row in locked {
             let queue = try QueueState(row, plans)
             queues[queue.queueID] = queue
+            if wantsLooks, try row["claim_token", as: String?.self] == nil, isSmall(queue.plan) {
+                free[queue.queueID] = partitions[queue.queueID]
+            }
         }
+        let whole = free.keys.map(\.rawValue)
+        let parts = keys.filter { free[$0.queue] == nil }
         let rows = try await transaction.execute([
             """
             SELECT \(raw: InstanceState.columns) FROM streamforge.instances i
-            JOIN (SELECT DISTINCT * FROM unnest(\(keys.map(\.queue.rawValue))::text[],
-            \(keys.map(\.step.rawValue))::text[], \(keys.map(\.instance))::text[])
+            JOIN (SELECT DISTINCT * FROM unnest(\(parts.map(\.queue.rawValue))::text[],
+            \(parts.map(\.step.rawValue))::text[], \(parts.map(\.instance))::text[])
             AS y(queue_id, step, instance)) AS x USING (queue_id, step, instance)
             """,
             """
@@ -132,10 +161,21 @@ extension EngineStore {
             AS x(queue_id, step, instance, attempt) USING (queue_id, step, instance, attempt)
             """,
             PartitionFacts.query,
+            Self.instances(of: whole),
+            Self.openAttempts(of: whole),
         ])
-        for row in rows[0] { try queues[try row.queueID("queue_id")]?.addInstance(row) }
-        for row in rows[1] { try queues[try row.queueID("queue_id")]?.addAttempt(row) }
-        return (queues, try PartitionFacts(rows[2]))
+        for row in rows[0].map({ $0 }) + rows[3].map({ $0 }) {
+            try queues[try row.queueID("queue_id")]?.addInstance(row)
+        }
+        for row in rows[1].map({ $0 }) + rows[4].map({ $0 }) {
+            try queues[try row.queueID("queue_id")]?.addAttempt(row)
+        }
+        return Concerned(queues: queues, free: free, facts: try PartitionFacts(rows[2]))
+    }
+
+    /// Whether a queue is looked at together with its events; what others compete for is left to the reconciler.
+    private func isSmall(_ plan: Plan) -> Bool {
+        !limits.concern(plan) && plans.instanceCount(of: plan) <= ApplyReport.lookInstancesMax
     }
 }
 

@@ -6,6 +6,18 @@ import Workflow
 final class PlanCache: Sendable {
     private static let plansMax = 256
     private let plans = Mutex<[String: Plan]>([:])
+    private let counts = Mutex<[Plan: Int]>([:])
+
+    /// How many instances a queue of this plan has.
+    func instanceCount(of plan: Plan) -> Int {
+        if let known = counts.withLock({ $0[plan] }) { return known }
+        let count = plan.instances.count
+        counts.withLock { counts in
+            if counts.count >= Self.plansMax { counts.removeAll() }
+            counts[plan] = count
+        }
+        return count
+    }
 
     func plan(_ text: String) throws(MessageError) -> Plan {
         if let known = plans.withLock({ $0[text] }) { return known }

@@ -10,15 +10,7 @@ extension EngineStore: EngineStorage {
             guard !claimed.isEmpty else { return ([LookResult](), Set<Resource>()) }
             let ids = claimed.map(\.claim.queueID.rawValue)
             let rows = try await transaction.execute([
-                """
-                SELECT \(raw: InstanceState.columns) FROM streamforge.instances i
-                WHERE i.queue_id = ANY(\(ids)::text[])
-                """,
-                """
-                SELECT \(raw: AttemptState.columns) FROM streamforge.attempts a
-                WHERE a.queue_id = ANY(\(ids)::text[]) AND NOT a.is_gone
-                """,
-                PartitionFacts.query,
+                Self.instances(of: ids), Self.openAttempts(of: ids), PartitionFacts.query,
             ])
             var queues = Dictionary(
                 uniqueKeysWithValues: claimed.map { ($0.claim.queueID.rawValue, $0.queue) })
@@ -42,6 +34,20 @@ extension EngineStore: EngineStorage {
         }
         try await wake(freed)
         return results
+    }
+
+    static func instances(of queues: [String]) -> PostgresQuery {
+        """
+        SELECT \(raw: InstanceState.columns) FROM streamforge.instances i WHERE i.queue_id = ANY(\(queues)::text[])
+        """
+    }
+
+    /// Those whose jobs are not known to be gone.
+    static func openAttempts(of queues: [String]) -> PostgresQuery {
+        """
+        SELECT \(raw: AttemptState.columns) FROM streamforge.attempts a
+        WHERE a.queue_id = ANY(\(queues)::text[]) AND NOT a.is_gone
+        """
     }
 
     private func lockQueues(
