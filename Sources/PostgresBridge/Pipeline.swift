@@ -17,7 +17,6 @@ struct Pipeline {
     private let queries: [PostgresQuery]
     private let parameters: [ParameterBlock]
     private let groupSize: Int
-    private let operation: String
     private var expected: [Expected] = []
     private var answered = 0
     private var sent = 0
@@ -30,6 +29,9 @@ struct Pipeline {
     /// Why the statement that follows could not be prepared.
     private var prepareFailure: PostgresError?
 
+    /// What an error that is no statement's says was done.
+    private var operation: String { queries.first { !$0.sql.hasPrefix("BEGIN ") }?.operation ?? "pipeline" }
+
     /// - Throws: ``PostgresError`` `invalid` for a parameter that cannot be sent, before anything is.
     init(_ queries: [PostgresQuery], groupSize: Int) throws(PostgresError) {
         self.queries = queries
@@ -38,7 +40,6 @@ struct Pipeline {
         for query in queries { parameters.append(try ParameterBlock(query)) }
         self.parameters = parameters
         self.groupSize = max(1, groupSize)
-        operation = queries.first?.operation ?? "pipeline"
         results.reserveCapacity(queries.count)
     }
 

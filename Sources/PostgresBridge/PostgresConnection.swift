@@ -21,6 +21,10 @@ package actor PostgresConnection {
     private var state = State.ended(
         PostgresError(.closed, operation: "use a connection", message: "not connected yet"))
     private var hasOwnTimeout = false
+    /// A transaction's `BEGIN`, which goes out with its first statements: a round trip less.
+    private var pendingBegin: PostgresQuery?
+    /// The transaction's `COMMIT` went out with its last statements.
+    private var isCommitted = false
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         executor.asUnownedSerialExecutor()
@@ -82,8 +86,23 @@ package actor PostgresConnection {
     package func pipeline(
         _ queries: [PostgresQuery], groupSize: Int = .max
     ) async throws(PostgresError) -> [Result<PostgresResult, PostgresError>] {
+        precondition(!isCommitted, "a statement after the transaction's last")
+        guard let begin = pendingBegin, !queries.isEmpty else { return try await run(queries, groupSize) }
+        guard groupSize == .max else {
+            try await sendBegin()
+            return try await run(queries, groupSize)
+        }
+        pendingBegin = nil
+        let outcomes = try await run([begin] + queries, groupSize)
+        if case .failure(let error)? = outcomes.first, error.code != .aborted { throw error }
+        return Array(outcomes.dropFirst())
+    }
+
+    private func run(
+        _ queries: [PostgresQuery], _ groupSize: Int
+    ) async throws(PostgresError) -> [Result<PostgresResult, PostgresError>] {
         var pipeline = try Pipeline(queries, groupSize: groupSize)
-        return try await work(queries.first?.operation ?? "pipeline") {
+        return try await work(queries.last?.operation ?? "pipeline") {
             connection, handle throws(PostgresError) in
             try pipeline.run(on: handle, cache: &connection.cache)
         }
@@ -92,6 +111,7 @@ package actor PostgresConnection {
     /// Runs a text of several statements, without parameters; as one transaction unless it says otherwise.
     package func executeScript(_ sql: String) async throws(PostgresError) {
         let operation = PostgresQuery.operation(of: sql)
+        try await sendBegin()
         _ = try await work(operation) { _, handle throws(PostgresError) in
             try handle.runScript(sql, operation: operation)
         }
@@ -122,6 +142,63 @@ package actor PostgresConnection {
     }
 }
 
+// MARK: Transactions
+
+extension PostgresConnection {
+    /// Runs the last statements of a transaction and commits it in the same round trip.
+    ///
+    /// To be called last in ``withTransaction(_:isolation:_:)``.
+    /// - Throws: ``PostgresError`` of the first statement that failed: then nothing is committed. A
+    ///   `connectionLost` leaves open whether it took effect.
+    @discardableResult
+    package func executeAndCommit(_ queries: [PostgresQuery]) async throws(PostgresError) -> [PostgresResult] {
+        var results = try await execute(queries + ["COMMIT"])
+        try Self.checkCommitted(results.removeLast())
+        isCommitted = true
+        return results
+    }
+
+    func begin(_ query: PostgresQuery) {
+        pendingBegin = query
+    }
+
+    /// Ends a transaction, unless its last statements did or it had none.
+    func commit() async throws(PostgresError) {
+        if isCommitted {
+            isCommitted = false
+        } else if pendingBegin != nil {
+            pendingBegin = nil
+        } else {
+            try Self.checkCommitted(try await execute("COMMIT"))
+        }
+    }
+
+    /// Ends a transaction, also for a task that was cancelled.
+    func rollback() async throws(PostgresError) {
+        if isCommitted || pendingBegin != nil {
+            (isCommitted, pendingBegin) = (false, nil)
+        } else {
+            try await script("ROLLBACK")
+        }
+    }
+
+    private func sendBegin() async throws(PostgresError) {
+        guard let begin = pendingBegin else { return }
+        pendingBegin = nil
+        for outcome in try await run([begin], .max) { _ = try outcome.get() }
+    }
+
+    /// A transaction in which a statement failed answers COMMIT with ROLLBACK, and no error.
+    private static func checkCommitted(_ result: PostgresResult) throws(PostgresError) {
+        guard result.commandTag == "COMMIT" else {
+            throw PostgresError(
+                .aborted, operation: "COMMIT",
+                message: "rolled back: a statement of the transaction had failed",
+                sqlState: .failedTransaction)
+        }
+    }
+}
+
 // MARK: COPY
 
 extension PostgresConnection {
@@ -147,6 +224,7 @@ extension PostgresConnection {
     /// Runs `COPY … FROM STDIN` with bytes that are all there.
     package func copyIn(_ sql: String, bytes: [UInt8]) async throws(PostgresError) -> Int {
         let operation = PostgresQuery.operation(of: sql)
+        try await sendBegin()
         return try await work(operation) { _, handle throws(PostgresError) in
             try handle.beginCopy(sql, operation: operation)
             do throws(PostgresError) {
@@ -162,6 +240,7 @@ extension PostgresConnection {
 
     private func beginCopy(_ sql: String) async throws(PostgresError) {
         let operation = PostgresQuery.operation(of: sql)
+        try await sendBegin()
         try await work(operation) { connection, handle throws(PostgresError) in
             try handle.beginCopy(sql, operation: operation)
             connection.state = .copying(operation: operation)
@@ -227,6 +306,7 @@ extension PostgresConnection {
     /// - Returns: false when it cannot be used again.
     func prepareForReturn() async -> Bool {
         guard case .ready = state, let handle else { return false }
+        (isCommitted, pendingBegin) = (false, nil)
         do {
             switch handle.transactionStatus {
             case PQTRANS_IDLE: break
@@ -246,11 +326,6 @@ extension PostgresConnection {
         } catch {
             return false
         }
-    }
-
-    /// Ends a transaction, also for a task that was cancelled.
-    func rollback() async throws(PostgresError) {
-        try await script("ROLLBACK")
     }
 
     private func script(_ sql: String) async throws(PostgresError) {

@@ -58,10 +58,34 @@ package struct PostgresQuery: Sendable, Hashable, ExpressibleByStringInterpolati
     var operation: String { Self.operation(of: sql) }
 
     static func operation(of sql: String) -> String {
-        let words = sql.prefix(400).split(whereSeparator: \.isWhitespace)
-        if sql.lowercased().contains("password") { return words.prefix(2).joined(separator: " ") + " …" }
-        let text = words.joined(separator: " ")
-        return text.count > 80 ? text.prefix(80) + "…" : text
+        // On bytes: this is done for every statement, whether it fails or not.
+        var sql = sql
+        return sql.withUTF8 { bytes in
+            if mayHoldPassword(bytes) {
+                let words = String(decoding: bytes.prefix(400), as: UTF8.self).split(whereSeparator: \.isWhitespace)
+                return words.prefix(2).joined(separator: " ") + " …"
+            }
+            var text: [UInt8] = []
+            for word in bytes.prefix(400).split(whereSeparator: { $0 == 0x20 || (0x09...0x0D).contains($0) }) {
+                if !text.isEmpty { text.append(0x20) }
+                text += word
+                if text.count > operationBytesMax { break }
+            }
+            guard text.count > operationBytesMax else { return String(decoding: text, as: UTF8.self) }
+            // Not in the middle of a character.
+            let end = text.prefix(operationBytesMax + 1).lastIndex { $0 & 0xC0 != 0x80 } ?? 0
+            return String(decoding: text[..<end], as: UTF8.self) + "…"
+        }
+    }
+
+    private static let operationBytesMax = 80
+
+    private static func mayHoldPassword(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        let word = Array("password".utf8)
+        guard bytes.count >= word.count else { return false }
+        return (0...(bytes.count - word.count)).contains { start in
+            bytes[start] | 0x20 == word[0] && word.indices.allSatisfy { bytes[start + $0] | 0x20 == word[$0] }
+        }
     }
 
     /// Only these are worth keeping prepared; the others run once or have nothing to plan.

@@ -65,7 +65,7 @@ extension PostgresConnection {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (PostgresConnection) async throws -> R
     ) async throws -> R {
-        try await execute(options.begin)
+        await begin(options.begin)
         let value: R
         do {
             value = try await body(self)
@@ -74,14 +74,7 @@ extension PostgresConnection {
             try? await rollback()
             throw error
         }
-        let tag = try await execute("COMMIT").commandTag
-        // A transaction in which a statement failed answers COMMIT with ROLLBACK, and no error.
-        guard tag == "COMMIT" else {
-            throw PostgresError(
-                .aborted, operation: "COMMIT",
-                message: "rolled back: a statement of the transaction had failed",
-                sqlState: .failedTransaction)
-        }
+        try await commit()
         return value
     }
 }

@@ -67,16 +67,19 @@ extension KafkaStatistics {
             var appOffset: Int?
             /// The end that was told to us last; negative: none yet.
             var eofOffset: Int?
+            /// Where the next fetch begins; negative: not known yet.
+            var nextOffset: Int?
             /// The end for a reader of committed records; negative: not known yet.
             var lsOffset: Int?
 
             /// librdkafka's own lag is that of commits, which readers by assignment do not make. At the end it is
-            /// 0, though markers of transactions lie between the last record and the end.
+            /// 0, though markers of transactions lie between the last record and the end. After a seek what was
+            /// given last is not known until the next record: then what was fetched counts.
             var lag: Int? {
                 guard let lsOffset, lsOffset >= 0 else { return nil }
                 if let eofOffset, eofOffset >= lsOffset { return 0 }
-                guard let appOffset, appOffset >= 0 else { return nil }
-                return max(0, lsOffset - appOffset)
+                let position = [appOffset, nextOffset].compactMap(\.self).first { $0 >= 0 }
+                return position.map { max(0, lsOffset - $0) }
             }
         }
         var topic: String

@@ -145,7 +145,7 @@ extension EngineStore {
                 """)
         }
         statements.append("SELECT \(raw: timeText("now()", as: "created_at"))")
-        let results = try await transaction.execute(statements)
+        let results = try await transaction.executeAndCommit(statements)
         guard let row = results.last?.first else { return "" }
         return try row["created_at", as: String.self]
     }

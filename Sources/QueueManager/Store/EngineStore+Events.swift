@@ -87,7 +87,7 @@ extension EngineStore {
                 }
                 rows.append((queue, schedule))
             }
-            try await transaction.execute(try Self.save(rows))
+            try await transaction.executeAndCommit(try Self.save(rows))
             return report
         }
     }

@@ -28,7 +28,7 @@ extension EngineStore: EngineStorage {
                 results.append(LookResult(claim: claim, queue: queue, plan: plan))
             }
             let changes = resources?.changes ?? ResourceTable.Changes()
-            try await transaction.execute(
+            try await transaction.executeAndCommit(
                 try Self.save(results.map { ($0.queue, Self.schedule(after: $0)) }) + Self.save(changes))
             return (results, changes.freed)
         }
