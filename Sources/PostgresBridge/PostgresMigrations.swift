@@ -76,19 +76,27 @@ extension PostgresPool {
         var applied: [Int] = []
         for migration in migrations.dropFirst(rows.count) {
             let start = ContinuousClock.now
-            try await connection.withTransaction { transaction in
-                try await transaction.executeScript(migration.sql)
-                try await transaction.execute(
-                    """
-                    INSERT INTO \(raw: table) (number, name, checksum)
-                    VALUES (\(migration.number), \(migration.name), \(migration.checksum))
-                    """)
-            }
+            try await apply(migration, table: table, connection)
             applied.append(migration.number)
             let duration = start.duration(to: .now)
             observe(.migrationApplied(number: migration.number, name: migration.name, duration: duration))
         }
         return applied
+    }
+
+    // The optimizer of Swift 6.3 crashes when this is inlined into a loop.
+    @inline(never)
+    private func apply(
+        _ migration: Migration, table: String, _ connection: PostgresConnection
+    ) async throws {
+        try await connection.withTransaction { transaction in
+            try await transaction.executeScript(migration.sql)
+            try await transaction.execute(
+                """
+                INSERT INTO \(raw: table) (number, name, checksum)
+                VALUES (\(migration.number), \(migration.name), \(migration.checksum))
+                """)
+        }
     }
 
     private func checkHistory(_ rows: PostgresResult, _ migrations: [Migration], schema: String) throws {
