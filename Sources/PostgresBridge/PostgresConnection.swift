@@ -151,7 +151,8 @@ extension PostgresConnection {
     /// - Throws: ``PostgresError`` of the first statement that failed: then nothing is committed. A
     ///   `connectionLost` leaves open whether it took effect.
     @discardableResult
-    package func executeAndCommit(_ queries: [PostgresQuery]) async throws(PostgresError) -> [PostgresResult] {
+    package func executeAndCommit(_ queries: [PostgresQuery]) async throws(PostgresError) -> [PostgresResult]
+    {
         var results = try await execute(queries + ["COMMIT"])
         try Self.checkCommitted(results.removeLast())
         isCommitted = true

@@ -62,11 +62,13 @@ package struct PostgresQuery: Sendable, Hashable, ExpressibleByStringInterpolati
         var sql = sql
         return sql.withUTF8 { bytes in
             if mayHoldPassword(bytes) {
-                let words = String(decoding: bytes.prefix(400), as: UTF8.self).split(whereSeparator: \.isWhitespace)
+                let words = String(decoding: bytes.prefix(400), as: UTF8.self).split(
+                    whereSeparator: \.isWhitespace)
                 return words.prefix(2).joined(separator: " ") + " …"
             }
             var text: [UInt8] = []
-            for word in bytes.prefix(400).split(whereSeparator: { $0 == 0x20 || (0x09...0x0D).contains($0) }) {
+            for word in bytes.prefix(400).split(whereSeparator: { $0 == 0x20 || (0x09...0x0D).contains($0) })
+            {
                 if !text.isEmpty { text.append(0x20) }
                 text += word
                 if text.count > operationBytesMax { break }

@@ -262,7 +262,8 @@ extension MemoryEngineStorage: EngineStorage {
             }
         }
         for batch in batches {
-            for id in Set(batch.events.compactMap(\.event?.queueID)).sorted(by: { $0.rawValue < $1.rawValue }) {
+            for id in Set(batch.events.compactMap(\.event?.queueID)).sorted(by: { $0.rawValue < $1.rawValue })
+            {
                 settle(id, batch.from.partition, look, &report)
             }
         }

@@ -6,9 +6,28 @@ internal import Synchronization
 /// Runs `body` with a new, empty database of a real PostgreSQL server.
 ///
 /// One server serves the whole test process; it is started on the first call and ends with the process,
-/// however that ends. The database is dropped afterwards.
+/// however that ends. The database is dropped afterwards. Only a few bodies run at once, the others wait for their
+/// turn: tests that measure leases by the server's clock must not all share two cores.
 package func withPostgres<R>(
     connectionsMax: Int = 8, isolation: isolated (any Actor)? = #isolation,
+    _ body: (PostgresPool) async throws -> R
+) async throws -> R {
+    // One that asks for a second database has its turn already.
+    guard !Turn.isTaken else { return try await withDatabase(connectionsMax, body) }
+    await Turn.turns.take()
+    let outcome: Result<R, any Error>
+    do {
+        outcome = .success(
+            try await Turn.$isTaken.withValue(true) { try await withDatabase(connectionsMax, body) })
+    } catch {
+        outcome = .failure(error)
+    }
+    await Turn.turns.giveBack()
+    return try outcome.get()
+}
+
+private func withDatabase<R>(
+    _ connectionsMax: Int, isolation: isolated (any Actor)? = #isolation,
     _ body: (PostgresPool) async throws -> R
 ) async throws -> R {
     let cluster = try await TestCluster.shared.cluster()
@@ -27,6 +46,27 @@ package func withPostgres<R>(
     try await server.execute("DROP DATABASE \(identifier: name) WITH (FORCE)")
     await server.close()
     return try outcome.get()
+}
+
+/// Lets a few tests at a time have a database.
+private actor Turn {
+    @TaskLocal static var isTaken = false
+    static let turns = Turn()
+
+    private var free = 8
+    private var waiters: [CheckedContinuation<Void, Never>] = []
+
+    func take() async {
+        guard free == 0 else {
+            free -= 1
+            return
+        }
+        await withCheckedContinuation { waiters.append($0) }
+    }
+
+    func giveBack() {
+        if waiters.isEmpty { free += 1 } else { waiters.removeFirst().resume() }
+    }
 }
 
 /// The one server of this test process.

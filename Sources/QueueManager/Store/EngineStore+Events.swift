@@ -75,7 +75,8 @@ extension EngineStore {
                 }
             }
             var rows: [ScheduledQueue] = []
-            for var queue in concerned.queues.values.sorted(by: { $0.queueID.rawValue < $1.queueID.rawValue }) {
+            for var queue in concerned.queues.values.sorted(by: { $0.queueID.rawValue < $1.queueID.rawValue })
+            {
                 var schedule: QueueSchedule = queue.changes.needsLook ? .soon : .keep
                 if let look, let partition = concerned.free[queue.queueID],
                     let plan = queue.lookAhead(concerned.facts.look(partition), look)
