@@ -129,6 +129,33 @@ struct EventStorageContract {
     }
 
     @Test(arguments: StorageKind.allCases)
+    func `a queue that nobody holds is looked at with its events, if nothing is left to do outside`(
+        kind: StorageKind
+    ) async throws {
+        try await kind.withStage { stage in
+            let (quiet, busy) = (try await stage.createStopped("a"), try await stage.createStopped("b"))
+            let held = try await stage.createStopped("c")
+            _ = try await stage.renew("one")
+            try await stage.storage.requestLook(at: held)
+            #expect(try await stage.lookDue("x") == [held])
+            let seen = Recorded<QueueID>()
+            let words = try [quiet, busy, held].map { try stage.event($0, .interrupted, seq: 1) }
+            let report = try await stage.apply([Stage.batch(words)]) { queue, facts in
+                seen.append(queue.queueID)
+                queue.apply(.end(.failed, reason: "looked"), Stage.context(facts))
+                return queue.queueID == busy ? .hold() : .rest(nil)
+            }
+            #expect(Set(seen.all) == [quiet, busy])
+            #expect(report.looked.map(\.queueID) == [quiet] && report.looked.first?.status == .failed)
+            #expect(report.applied == 3 && report.needsLook)
+            #expect(try await stage.lookDue("y") == [busy])
+            #expect(try await stage.show(quiet).queue.status == .failed)
+            let numbers = try await stage.historyNumbers(quiet)
+            #expect(numbers == Array(1...Int64(numbers.count)))
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
     func `offsets of several partitions move together or not at all`(kind: StorageKind) async throws {
         try await kind.withStage { stage in
             let id = try await stage.createStopped("a")

@@ -152,8 +152,10 @@ struct StorageStage: Sendable {
             producer: "p", workerID: "w", symbol: symbol, type: "dummy", message: "m", timestamp: 1)
     }
 
-    func apply(_ batches: [EventBatch], owner: String = "one") async throws -> ApplyReport {
-        try await storage.apply(batches, owner: owner) { queue, event, facts in
+    func apply(
+        _ batches: [EventBatch], owner: String = "one", look: EventLook? = nil
+    ) async throws -> ApplyReport {
+        try await storage.apply(batches, owner: owner, look: look) { queue, event, facts in
             queue.apply(
                 event,
                 OperationContext(
