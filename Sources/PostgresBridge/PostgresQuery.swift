@@ -81,9 +81,10 @@ package struct PostgresQuery: Sendable, Hashable, ExpressibleByStringInterpolati
     }
 
     private static let operationBytesMax = 80
+    private static let secretWord = Array("password".utf8)
 
     private static func mayHoldPassword(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        let word = Array("password".utf8)
+        let word = secretWord
         guard bytes.count >= word.count else { return false }
         return (0...(bytes.count - word.count)).contains { start in
             bytes[start] | 0x20 == word[0] && word.indices.allSatisfy { bytes[start + $0] | 0x20 == word[$0] }

@@ -33,6 +33,40 @@ struct TransactionTests {
         }
     }
 
+    @Test func `the last statements commit together with the transaction, all or nothing`() async throws {
+        try await withPostgres(connectionsMax: 1) { pool async throws in
+            try await pool.execute("CREATE TABLE t (id int PRIMARY KEY)")
+            let rows = try await pool.withTransaction { transaction in
+                try await transaction.execute("INSERT INTO t VALUES (1)")
+                return try await transaction.executeAndCommit([
+                    "INSERT INTO t VALUES (2)", "SELECT count(*) FROM t",
+                ])
+            }
+            #expect(try rows.last?.first?[0, as: Int.self] == 2)
+            let error = await #expect(throws: PostgresError.self) {
+                try await pool.withTransaction { transaction in
+                    try await transaction.execute("INSERT INTO t VALUES (3)")
+                    try await transaction.executeAndCommit([
+                        "INSERT INTO t VALUES (4)", "INSERT INTO t VALUES (1)",
+                    ])
+                }
+            }
+            #expect(error?.sqlState == SQLState("23505") && error?.operation == "INSERT INTO t VALUES (1)")
+            let swallowed = await #expect(throws: PostgresError.self) {
+                try await pool.withTransaction { transaction in
+                    _ = try? await transaction.execute("SELECT 1/0")
+                    try await transaction.executeAndCommit([])
+                }
+            }
+            #expect(swallowed?.sqlState == .failedTransaction)
+            // The one connection is as good as new, and a transaction may do nothing at all.
+            try await pool.withTransaction { _ in }
+            try await pool.withTransaction { try await $0.executeAndCommit(["INSERT INTO t VALUES (5)"]) }
+            let ids = try await pool.execute("SELECT id FROM t ORDER BY id").map { try $0[0, as: Int.self] }
+            #expect(ids == [1, 2, 5])
+        }
+    }
+
     @Test func `a read-only transaction cannot write`() async throws {
         try await withPostgres { pool async throws in
             try await pool.execute("CREATE TABLE t (id int)")

@@ -100,7 +100,7 @@ struct EngineFixture: Sendable {
         let batch = EventBatch(
             from: place, events: [ReadEvent(offset: place.nextOffset, event: event)],
             nextOffset: place.nextOffset + 1)
-        return try await store.apply([batch], owner: Self.replica) { queue, event, facts in
+        return try await store.apply([batch], owner: Self.replica, look: nil) { queue, event, facts in
             queue.apply(event, OperationContext(now: facts.now, policy: policy, jitter: 0))
         }
     }

@@ -101,7 +101,7 @@ struct EngineStoreTests {
             _ = try await engine.store.renewPartitions(count: 12, owner: "two", caughtUp: [], upTo: 0)
             await #expect(throws: PartitionLost(partition: partition)) {
                 try await engine.store.apply(
-                    [EventBatch(from: mine, events: [], nextOffset: 5)], owner: "one"
+                    [EventBatch(from: mine, events: [], nextOffset: 5)], owner: "one", look: nil
                 ) { _, _, _ in false }
             }
         }

@@ -42,6 +42,7 @@ package protocol EngineStorage: Sendable {
     ///
     /// Small queues that want to be looked at and that nobody holds are looked at in the same transaction, as long
     /// as that leaves nothing to do outside: what only has to be written down costs no transaction of its own.
+    /// Without `look` events are only applied.
     /// - Throws: ``PartitionLost`` when another reader has moved an offset or owns a partition.
     func apply(
         _ batches: [EventBatch], owner: String, look: EventLook?,
@@ -58,16 +59,6 @@ package protocol EngineStorage: Sendable {
 
 /// Plans a look at a queue whose events were just applied.
 package typealias EventLook = @Sendable (inout QueueState, LookFacts) -> LookPlan
-
-extension EngineStorage {
-    /// Applies events only; see ``apply(_:owner:look:_:)``.
-    package func apply(
-        _ batches: [EventBatch], owner: String,
-        _ work: @Sendable (inout QueueState, QueueEvent, EventFacts) -> Bool
-    ) async throws -> ApplyReport {
-        try await apply(batches, owner: owner, look: nil, work)
-    }
-}
 
 /// Which queues to look at.
 package enum LookSelection: Sendable {

@@ -24,7 +24,7 @@ package struct EventReader: Service {
     var jitter: @Sendable () -> Double
     /// Something changed: look at the queues, show followers what is new.
     let changed: @Sendable (_ needsLook: Bool) -> Void
-    let looker: LookAhead?
+    let looker: LookAhead
     let observe: EngineObserver
 
     static let batchMax = 500
@@ -35,7 +35,7 @@ package struct EventReader: Service {
         store: any EngineStorage, makeSource: @escaping @Sendable () throws -> EventSource,
         partitionCount: Int32, policy: EnginePolicy, replica: String, crashPoints: CrashPoints,
         jitter: @escaping @Sendable () -> Double = { .random(in: 0...1) },
-        changed: @escaping @Sendable (_ needsLook: Bool) -> Void, looker: LookAhead? = nil,
+        changed: @escaping @Sendable (_ needsLook: Bool) -> Void, looker: LookAhead,
         observe: EngineObserver
     ) {
         self.store = store
@@ -132,7 +132,7 @@ package struct EventSession: Sendable {
         let (policy, jitter) = (reader.policy, reader.jitter)
         reader.crashPoints.reach(.beforeEventApply)
         let report = try await reader.store.apply(
-            batches, owner: reader.replica, look: reader.looker?.look
+            batches, owner: reader.replica, look: reader.looker.look
         ) { queue, event, facts in
             let context = OperationContext(
                 now: facts.now, policy: policy, blindMilliseconds: facts.blindMilliseconds,
@@ -142,7 +142,7 @@ package struct EventSession: Sendable {
         reader.crashPoints.reach(.afterEventApply)
         for batch in batches { owned[batch.from.partition]?.nextOffset = batch.nextOffset }
         reader.observe(.eventsApplied(count: report.applied, skipped: report.skipped))
-        reader.looker?.announce(report.looked)
+        reader.looker.announce(report.looked)
         if report.applied > 0 { reader.changed(report.needsLook) }
     }
 

@@ -165,10 +165,10 @@ extension EngineStore {
             Self.instances(of: whole),
             Self.openAttempts(of: whole),
         ])
-        for row in rows[0].map({ $0 }) + rows[3].map({ $0 }) {
+        for row in [rows[0], rows[3]].joined() {
             try queues[try row.queueID("queue_id")]?.addInstance(row)
         }
-        for row in rows[1].map({ $0 }) + rows[4].map({ $0 }) {
+        for row in [rows[1], rows[4]].joined() {
             try queues[try row.queueID("queue_id")]?.addAttempt(row)
         }
         return Concerned(queues: queues, free: free, facts: try PartitionFacts(rows[2]))
