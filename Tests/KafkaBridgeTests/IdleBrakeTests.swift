@@ -2,70 +2,66 @@ import Testing
 
 @testable import KafkaBridge
 
-/// The decision to rest, on a clock of the test's own.
+/// How long to rest after which answer.
 struct IdleBrakeTests {
+    private let brake = IdleBrake(fetchWaitMax: .milliseconds(100), restMax: .milliseconds(10))
+
+    private func answers(
+        _ lengths: [Int], broker: Int32 = 1, took: Duration = .milliseconds(1)
+    ) -> [Int64] {
+        lengths.map { brake.answered(broker: broker, length: $0, took: took) }
+    }
+
+    @Test func `an answer as long as the one before it is followed by a rest, twice as long each time`() {
+        #expect(answers(Array(repeating: 90, count: 7)) == [0, 625, 1_250, 2_500, 5_000, 10_000, 10_000])
+    }
+
+    @Test func `an answer of another length goes on at once, and rests begin anew`() {
+        #expect(answers([90, 90, 90, 300, 90, 90]) == [0, 625, 1_250, 0, 0, 625])
+    }
+
+    @Test func `an answer that was held back needs no rest`() {
+        #expect(answers([90, 90, 90], took: .milliseconds(50)) == [0, 0, 0])
+        #expect(answers([90], took: .milliseconds(49)) == [625])
+    }
+
+    @Test func `a long answer holds records`() {
+        #expect(answers([256 * 1_024 + 1, 256 * 1_024 + 1]) == [0, 0])
+        #expect(answers([256 * 1_024, 256 * 1_024]) == [0, 625])
+    }
+
+    @Test func `each broker is judged by its own answers`() {
+        #expect(answers([90], broker: 1) + answers([80], broker: 2) == [0, 0])
+        #expect(answers([90], broker: 1) + answers([80], broker: 2) == [625, 625])
+        // A broker that is not known yet has the number -1.
+        #expect(answers([70, 70], broker: -1) == [0, 625])
+    }
+}
+
+/// Which ends a caller is told.
+struct ToldEndsTests {
     private let left = TopicPartition("t", 0)
     private let right = TopicPartition("t", 1)
-    private let start = ContinuousClock.now
 
-    private func brake() -> IdleBrake {
-        var brake = IdleBrake(fetchWaitMax: .milliseconds(100))
-        brake.assignmentChanged([left, right], at: start)
-        return brake
+    @Test func `an end is told once, and again when it moved, after records, or when the partition is new`() {
+        var ends = ToldEnds()
+        ends.assignmentChanged(from: [], to: [left, right])
+        var told = [5, 5, 6].map { ends.endCame(left, offset: $0) }
+        ends.recordsCame(from: left)
+        told.append(ends.endCame(left, offset: 6))
+        ends.assignmentChanged(from: [left, right], to: [right])
+        ends.assignmentChanged(from: [right], to: [left, right])
+        told.append(ends.endCame(left, offset: 6))
+        #expect(told == [true, false, true, true, true])
     }
 
-    /// A reader that was told the end of both partitions.
-    private func atEnd() -> IdleBrake {
-        var brake = brake()
-        _ = brake.endCame(left, offset: 5)
-        _ = brake.endCame(right, offset: 7)
-        return brake
-    }
-
-    @Test func `a reader that is not at the end of all its partitions goes on`() {
-        var brake = brake()
-        var rests = [brake.rest(at: start)]
-        for partition in [left, right] {
-            _ = brake.endCame(partition, offset: 5)
-            rests.append(brake.rest(at: start))
-        }
-        #expect(rests == [nil, nil, .milliseconds(5)])
-    }
-
-    @Test func `a rest doubles up to its limit and begins anew with a record`() {
-        var brake = brake()
-        var rests: [Duration?] = []
-        for round in 0..<6 {
-            if round == 5 { brake.recordsCame(from: left, at: start) }
-            _ = brake.endCame(left, offset: 5)
-            _ = brake.endCame(right, offset: 7)
-            rests.append(brake.rest(at: start))
-            brake.fetchingStarted(at: start)
-        }
-        #expect(rests == [5, 10, 20, 40, 40, 5].map { .milliseconds($0) })
-    }
-
-    @Test func `an end that was held back needs no rest, but is tried again once a second`() {
-        var brake = atEnd()
-        let late = start + .milliseconds(90)
-        let rests = [.zero, .milliseconds(999), .seconds(1)].map { brake.rest(at: late + $0) }
-        #expect(rests == [nil, nil, .milliseconds(5)])
-    }
-
-    @Test func `an end is told once, and again when it moved or the partition is new`() {
-        var brake = brake()
-        var told = [5, 5, 6].map { brake.endCame(left, offset: $0) }
-        brake.assignmentChanged([right], at: start)
-        brake.assignmentChanged([left, right], at: start)
-        told.append(brake.endCame(left, offset: 6))
-        #expect(told == [true, false, true, true])
-    }
-
-    @Test func `without partitions there is nothing to rest from`() {
-        var brake = atEnd()
-        brake.assignmentChanged([], at: start)
-        let rest = brake.rest(at: start)
-        #expect(rest == nil)
+    @Test func `an end of a partition that stays is not told again when others change`() {
+        var ends = ToldEnds()
+        ends.assignmentChanged(from: [], to: [left])
+        var told = [ends.endCame(left, offset: 5)]
+        ends.assignmentChanged(from: [left], to: [left, right])
+        told.append(ends.endCame(left, offset: 5))
+        #expect(told == [true, false])
     }
 }
 

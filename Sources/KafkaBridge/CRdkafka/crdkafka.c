@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct crdk_batch {
     size_t remaining;
@@ -242,6 +243,70 @@ void crdk_messages_destroy(rd_kafka_message_t **messages, size_t count) {
 
 void crdk_list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition, int64_t offset) {
     rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+}
+
+// Brokers beyond so many share their memory of the last answer; no cluster that answers at once has as many.
+enum { BRAKE_BROKERS = 16, EMPTY_ANSWER_MAX = 256 * 1024, FETCH_API_KEY = 1 };
+
+struct crdk_brake {
+    int64_t held_back_us;
+    int64_t rest_min_us;
+    int64_t rest_max_us;
+    uint64_t rests;
+    struct {
+        size_t length;
+        int64_t next_rest_us;
+    } last[BRAKE_BROKERS];
+};
+
+crdk_brake *crdk_brake_new(int64_t held_back_us, int64_t rest_max_us) {
+    crdk_brake *brake = calloc(1, sizeof *brake);
+    if (!brake) return NULL;
+    brake->held_back_us = held_back_us;
+    brake->rest_min_us = rest_max_us / 16;
+    brake->rest_max_us = rest_max_us;
+    return brake;
+}
+
+void crdk_brake_free(crdk_brake *brake) { free(brake); }
+
+uint64_t crdk_brake_rests(const crdk_brake *brake) { return __atomic_load_n(&brake->rests, __ATOMIC_RELAXED); }
+
+int64_t crdk_brake_answered(crdk_brake *brake, int32_t broker, size_t length, int64_t took_us) {
+    size_t *last = &brake->last[(uint32_t)broker % BRAKE_BROKERS].length;
+    int64_t *next_rest = &brake->last[(uint32_t)broker % BRAKE_BROKERS].next_rest_us;
+    size_t previous = __atomic_exchange_n(last, length, __ATOMIC_RELAXED);
+    if (length != previous || length > EMPTY_ANSWER_MAX || took_us >= brake->held_back_us) {
+        __atomic_store_n(next_rest, brake->rest_min_us, __ATOMIC_RELAXED);
+        return 0;
+    }
+    int64_t rest = __atomic_load_n(next_rest, __ATOMIC_RELAXED);
+    int64_t longer = 2 * rest < brake->rest_max_us ? 2 * rest : brake->rest_max_us;
+    __atomic_store_n(next_rest, longer, __ATOMIC_RELAXED);
+    return rest;
+}
+
+static rd_kafka_resp_err_t brake_on_response(
+    rd_kafka_t *client, int socket, const char *broker_name, int32_t broker, int16_t api_key, int16_t api_version,
+    int32_t correlation, size_t length, int64_t round_trip_us, rd_kafka_resp_err_t error, void *context) {
+    if (api_key != FETCH_API_KEY || error) return RD_KAFKA_RESP_ERR_NO_ERROR;
+    crdk_brake *brake = context;
+    int64_t rest = crdk_brake_answered(brake, broker, length, round_trip_us);
+    if (rest > 0) {
+        __atomic_add_fetch(&brake->rests, 1, __ATOMIC_RELAXED);
+        struct timespec time = {.tv_sec = rest / 1000000, .tv_nsec = rest % 1000000 * 1000};
+        nanosleep(&time, NULL);
+    }
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t brake_on_new(
+    rd_kafka_t *client, const rd_kafka_conf_t *configuration, void *context, char *reason, size_t reason_size) {
+    return rd_kafka_interceptor_add_on_response_received(client, "idle-brake", brake_on_response, context);
+}
+
+rd_kafka_resp_err_t crdk_brake_install(crdk_brake *brake, rd_kafka_conf_t *configuration) {
+    return rd_kafka_conf_interceptor_add_on_new(configuration, "idle-brake", brake_on_new, brake);
 }
 
 void crdk_mock_fail_requests(

@@ -17,13 +17,11 @@ package actor KafkaConsumer {
     private var startPositions: [TopicPartition: KafkaPosition] = [:]
     private var assigned: Set<TopicPartition> = []
     var pausedByCaller: Set<TopicPartition> = []
-    private var brake: IdleBrake
+    private var told = ToldEnds()
     private var rereads: RereadGuard
     private var toReread: Set<TopicPartition> = []
     private let prefetchBytesMax: Int
     private var takenSinceWake = (records: 0, bytes: 0)
-    /// Fetching stands still until then.
-    private var restsUntil: DispatchTime?
 
     /// Starts the client; it connects by itself in the background.
     package init(
@@ -33,13 +31,11 @@ package actor KafkaConsumer {
         executor = QueueExecutor(label: "kafka-consumer")
         group = configuration.group
         prefetchBytesMax = configuration.prefetchBytesMax
-        brake = IdleBrake(
-            fetchWaitMax: configuration.fetchWaitMax, restMax: configuration.idleRestMax)
         rereads = RereadGuard(
             isOn: connection.rereadsAborted && configuration.isolation == .readCommitted)
         let core = try ClientCore(
             RD_KAFKA_CONSUMER, settings: configuration.settings(connection), overrides: connection.overrides,
-            label: "kafka-consumer-end", observe: observe)
+            label: "kafka-consumer-end", brake: configuration.brake, observe: observe)
         handle = ClientHandle(core)
     }
 
@@ -68,10 +64,9 @@ package actor KafkaConsumer {
     }
 
     private func assignmentChanged(_ partitions: Set<TopicPartition>) {
+        told.assignmentChanged(from: assigned, to: partitions)
         assigned = partitions
         pausedByCaller.formIntersection(partitions)
-        restsUntil = nil
-        brake.assignmentChanged(partitions, at: .now)
     }
 
     /// Joins the group; its partitions come with the polls as ``ConsumerEvent/rebalanced(_:)``.
@@ -105,43 +100,20 @@ package actor KafkaConsumer {
         var isLastLook = false
         while true {
             let handle = try openHandle(for: "poll")
-            if let end = restsUntil, end <= .now() { try endRest(handle.core) }
             let records = take(recordsMax, handle)
-            try startRereads(handle.core)
+            startRereads(handle.core)
             if isLastLook || !records.isEmpty || !records.events.isEmpty { return records }
-            try beginRestIfIdle(handle.core)
-            switch await handle.core.activity.wait(until: min(deadline, restsUntil ?? deadline)) {
+            switch await handle.core.activity.wait(until: deadline) {
             case .signalled: continue
-            case .timedOut: isLastLook = deadline <= .now()
+            case .timedOut: isLastLook = true
             case .cancelled: throw KafkaError(RD_KAFKA_RESP_ERR__INTR, operation: "poll", detail: "cancelled")
             }
         }
     }
 
-    private func startRereads(_ core: ClientCore) throws(KafkaError) {
-        guard !toReread.isEmpty else { return }
-        // A seek while fetching stands still would be undone when it goes on.
-        if restsUntil != nil { try endRest(core) }
+    private func startRereads(_ core: ClientCore) {
         for partition in toReread { core.seekToBeginning(partition) }
         toReread = []
-    }
-
-    private func beginRestIfIdle(_ core: ClientCore) throws(KafkaError) {
-        guard restsUntil == nil, let rest = brake.rest(at: .now) else { return }
-        try core.pause(assigned.subtracting(pausedByCaller))
-        restsUntil = .now() + .milliseconds(Int(rest.milliseconds))
-    }
-
-    private func endRest(_ core: ClientCore) throws(KafkaError) {
-        restsUntil = nil
-        brake.fetchingStarted(at: .now)
-        let partitions = assigned.subtracting(pausedByCaller)
-        // A record that was on its way when the rest began may have come since: its partition then has no
-        // known end, and must be fetched again all the same.
-        var positions: [TopicPartition: Int64?] = Dictionary(
-            uniqueKeysWithValues: partitions.map { ($0, nil) })
-        for (partition, end) in brake.ends where partitions.contains(partition) { positions[partition] = end }
-        try core.resume(positions)
     }
 
     /// Overrides where partitions of the announced assignment begin, e.g. at positions kept with the sink's
@@ -200,11 +172,11 @@ package actor KafkaConsumer {
             rd_kafka_message_destroy(message)
             if case .endReached(let partition, let offset) = event {
                 if rereads.mustReread(partition, end: offset) {
-                    brake.recordsCame(from: partition, at: .now)
+                    told.recordsCame(from: partition)
                     toReread.insert(partition)
                     continue
                 }
-                guard brake.endCame(partition, offset: offset) else { continue }
+                guard told.endCame(partition, offset: offset) else { continue }
             }
             events.append(event)
         }
@@ -258,17 +230,13 @@ package actor KafkaConsumer {
             if topic == last.topic, message.partition == last.partition { continue }
             last = (topic, message.partition)
             let partition = TopicPartition(String(cString: rd_kafka_topic_name(topic)), message.partition)
-            brake.recordsCame(from: partition, at: .now)
+            told.recordsCame(from: partition)
         }
     }
 
     private func carryOutRebalances() throws(KafkaError) {
         let core = try openHandle(for: "poll").core
         // A partition that is paused when it is given up is still paused when it comes back.
-        if !announced.isEmpty, restsUntil != nil {
-            restsUntil = nil
-            try resumeUnmoved(assigned.subtracting(pausedByCaller), core)
-        }
         // One that fails stays and is tried again by the next poll.
         while let rebalance = announced.first {
             if case .revoked(let partitions) = rebalance {

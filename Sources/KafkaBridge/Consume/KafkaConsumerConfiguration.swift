@@ -18,7 +18,7 @@ package struct KafkaConsumerConfiguration: Sendable {
     package var fetchWaitMax: Duration = .milliseconds(100)
     /// How long reading stands still at the most on a broker that does not hold back (noida-db): a record
     /// that comes meanwhile is late by so much. Kafka holds back, so nothing rests there.
-    package var idleRestMax: Duration = .milliseconds(40)
+    package var idleRestMax: Duration = .milliseconds(10)
     /// A group member that is silent this long loses its partitions.
     package var sessionTimeout: Duration = .seconds(45)
     /// A group member that does not poll this long loses its partitions.
@@ -39,6 +39,8 @@ package struct KafkaConsumerConfiguration: Sendable {
     package init(group: String? = nil) {
         self.group = group
     }
+
+    var brake: IdleBrake { IdleBrake(fetchWaitMax: fetchWaitMax, restMax: idleRestMax) }
 
     func settings(_ connection: KafkaConnection) -> ClientSettings {
         var settings = ClientSettings(connection)

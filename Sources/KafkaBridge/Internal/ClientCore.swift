@@ -26,18 +26,21 @@ final class ClientCore: @unchecked Sendable {
     private let isProducer: Bool
     /// A record with its overhead may have at most so many bytes (`message.max.bytes`).
     let recordBytesMax: Int
+    /// Used by the client's threads until the client is destroyed.
+    private let brake: IdleBrake?
     private let topics = Mutex<[String: OpaquePointer]>([:])
     private static let topicsMax = 1_000
     private var isDestroyed = false
 
     init(
         _ type: rd_kafka_type_t, settings: ClientSettings, overrides: [String: String], label: String,
-        observe: @escaping KafkaObserver
+        brake: IdleBrake? = nil, observe: @escaping KafkaObserver
     ) throws(KafkaError) {
         let configuration = try settings.makeConfiguration(overrides: overrides)
         let callbacks = ClientCallbacks(observe: observe)
         let context = CallbackContext.retain(callbacks)
         ClientCallbacks.install(in: configuration, context: context, isProducer: type == RD_KAFKA_PRODUCER)
+        brake?.install(in: configuration)
         var reason = [CChar](repeating: 0, count: 512)
         guard let client = rd_kafka_new(type, configuration, &reason, reason.count) else {
             rd_kafka_conf_destroy(configuration)
@@ -46,6 +49,7 @@ final class ClientCore: @unchecked Sendable {
                 .invalidSetting, operation: "create a \(label)", detail: String(cStringBuffer: reason))
         }
         self.client = client
+        self.brake = brake
         isProducer = type == RD_KAFKA_PRODUCER
         recordBytesMax = Self.setting("message.max.bytes", of: client).flatMap { Int($0) } ?? 0
         self.callbacks = callbacks

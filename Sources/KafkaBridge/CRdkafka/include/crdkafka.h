@@ -73,6 +73,32 @@ void crdk_messages_destroy(rd_kafka_message_t **messages, size_t count);
 /// Adds a partition with its offset to a list.
 void crdk_list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition, int64_t offset);
 
+/// Lets a consumer rest between fetches that a broker answers at once although there is nothing to read.
+///
+/// A broker is meant to hold such an answer back for `fetch.wait.max.ms`; one that does not is asked thousands
+/// of times a second. An answer that came at once, is small and exactly as long as the one before it holds
+/// nothing, most likely: the broker's thread sleeps before it goes on, twice as long each time, until an answer
+/// differs. If records do come in answers of one length, each is late by one rest.
+typedef struct crdk_brake crdk_brake;
+
+/// @param held_back_us a fetch that took at least this long was held back by the broker: no rest.
+/// @param rest_max_us the longest rest, in microseconds; the first is a sixteenth of it.
+crdk_brake *crdk_brake_new(int64_t held_back_us, int64_t rest_max_us);
+
+/// Not before the client is destroyed that it was installed for.
+void crdk_brake_free(crdk_brake *brake);
+
+/// Adds the brake to a client that is not made yet.
+rd_kafka_resp_err_t crdk_brake_install(crdk_brake *brake, rd_kafka_conf_t *configuration);
+
+/// For tests: how often fetching rested.
+uint64_t crdk_brake_rests(const crdk_brake *brake);
+
+/// What follows an answer to a fetch; on the thread of its broker.
+///
+/// @returns how long to rest in microseconds; 0 is not at all.
+int64_t crdk_brake_answered(crdk_brake *brake, int32_t broker, size_t length, int64_t took_us);
+
 /// For tests: lets the next `count` requests of one kind fail at librdkafka's own mock cluster.
 void crdk_mock_fail_requests(
     rd_kafka_mock_cluster_t *cluster, int16_t api_key, size_t count, rd_kafka_resp_err_t error);
