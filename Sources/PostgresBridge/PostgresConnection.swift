@@ -13,7 +13,8 @@ package actor PostgresConnection {
         case ended(PostgresError)
     }
 
-    private let executor: QueueExecutor
+    /// A task that prefers it changes no thread to call this connection.
+    let executor: QueueExecutor
     private let configuration: PostgresConfiguration
     private let cancelSignal: CancelSignal
     private var handle: ConnectionHandle?

@@ -30,6 +30,8 @@ package final class PostgresPool: Sendable {
 
     /// Lends a connection for the time of `body`; a transaction left open is rolled back.
     ///
+    /// `body` and its child tasks run on the connection's thread unless an actor takes them elsewhere: while a
+    /// statement runs they stand still, so leave what is to go on meanwhile outside.
     /// - Throws: ``PostgresError`` `poolExhausted` after `acquireTimeout` or when too many wait,
     ///   `connectFailed` when the server cannot be reached in that time, `closed`, `cancelled`; what `body`
     ///   throws.
@@ -38,29 +40,45 @@ package final class PostgresPool: Sendable {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (PostgresConnection) async throws -> R
     ) async throws -> R {
-        let connection = try await acquire()
-        do {
-            let value = try await body(connection)
-            await release(connection)
-            return value
-        } catch {
-            await release(connection)
-            throw error
+        var connection = try await acquire()
+        while true {
+            // `body` calls the connection more than once: on its thread, so that none of these calls changes it.
+            let value = try await withTaskExecutorPreference(connection.executor) { () async throws -> R? in
+                guard await connection.checkUsable() else { return nil }
+                do {
+                    let value = try await body(connection)
+                    await release(connection)
+                    return value
+                } catch {
+                    await release(connection)
+                    throw error
+                }
+            }
+            if let value { return value }
+            connection = try await replace(connection)
         }
     }
 
     /// Runs one statement on any connection.
     @discardableResult
     package func execute(_ query: PostgresQuery) async throws(PostgresError) -> PostgresResult {
-        let connection = try await acquire()
-        let outcome: Result<PostgresResult, PostgresError>
-        do {
-            outcome = .success(try await connection.execute(query))
-        } catch {
-            outcome = .failure(error)
+        var connection = try await acquire()
+        while true {
+            let outcome = await withTaskExecutorPreference(connection.executor) {
+                () async -> Result<PostgresResult, PostgresError>? in
+                guard await connection.checkUsable() else { return nil }
+                let outcome: Result<PostgresResult, PostgresError>
+                do throws(PostgresError) {
+                    outcome = .success(try await connection.execute(query))
+                } catch {
+                    outcome = .failure(error)
+                }
+                await release(connection)
+                return outcome
+            }
+            if let outcome { return try outcome.get() }
+            connection = try await replace(connection)
         }
-        await release(connection)
-        return try outcome.get()
     }
 
     /// Ends idle connections now and lent ones when they come back; those who wait get `closed`.
@@ -80,8 +98,11 @@ package final class PostgresPool: Sendable {
         PostgresError(.closed, operation: "take a connection", message: "the pool was closed")
     }
 
+    private var acquireDeadline: ContinuousClock.Instant { .now + configuration.acquireTimeout }
+
+    /// - Returns: a connection that was usable when it came back; the server may have ended it since.
     private func acquire() async throws(PostgresError) -> PostgresConnection {
-        let deadline = ContinuousClock.now + configuration.acquireTimeout
+        let deadline = acquireDeadline
         var next = state.withLock { $0.take() }
         if case .wait(let id) = next {
             switch try await wait(id: id, deadline: deadline) {
@@ -91,11 +112,7 @@ package final class PostgresPool: Sendable {
             }
         }
         switch next {
-        case .use(let connection):
-            if await connection.checkUsable() { return connection }
-            observe(.connectionReplaced(reason: "ended by the server"))
-            await connection.close()
-            return try await open(deadline: deadline)
+        case .use(let connection): return connection
         case .open: return try await open(deadline: deadline)
         case .refuse:
             throw PostgresError(
@@ -103,6 +120,13 @@ package final class PostgresPool: Sendable {
                 message: "\(configuration.waitersMax) callers wait already")
         case .closed, .wait: throw Self.closedError
         }
+    }
+
+    /// Opens another connection in the place of one that the server has ended.
+    private func replace(_ ended: PostgresConnection) async throws(PostgresError) -> PostgresConnection {
+        observe(.connectionReplaced(reason: "ended by the server"))
+        await ended.close()
+        return try await open(deadline: acquireDeadline)
     }
 
     /// Waits until a connection or a place for one is ours.

@@ -4,7 +4,10 @@ import Dispatch
 /// Swift's cooperative threads.
 ///
 /// Give one executor to one actor: `nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }`.
-package final class QueueExecutor: SerialExecutor {
+///
+/// As a task executor it lets code that calls the actor many times run on the actor's own thread: a call then
+/// changes no thread. Two changes of thread are what a call costs otherwise.
+package final class QueueExecutor: SerialExecutor, TaskExecutor {
     private let queue: DispatchQueue
 
     /// - Parameter label: shown by debuggers and crash reports, e.g. `kafka-producer`.
@@ -14,10 +17,17 @@ package final class QueueExecutor: SerialExecutor {
 
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+        queue.async {
+            job.runSynchronously(
+                isolatedTo: self.asUnownedSerialExecutor(), taskExecutor: self.asUnownedTaskExecutor())
+        }
     }
 
     package func asUnownedSerialExecutor() -> UnownedSerialExecutor {
         UnownedSerialExecutor(ordinary: self)
+    }
+
+    package func asUnownedTaskExecutor() -> UnownedTaskExecutor {
+        UnownedTaskExecutor(ordinary: self)
     }
 }

@@ -75,14 +75,17 @@ struct PoolTests {
     @Test func `a session killed in the middle of a statement is an error once, then replaced`() async throws
     {
         try await withPostgres { pool async throws in
+            let (sessions, started) = AsyncStream<Int32>.makeStream()
+            async let killed: Void = {
+                for await processID in sessions { return try await pool.terminate(processID) }
+            }()
             let error = await #expect(throws: PostgresError.self) {
                 try await pool.withConnection { connection async throws in
-                    let processID = await connection.processID
-                    async let statement = connection.execute("SELECT pg_sleep(60)")
-                    try await pool.terminate(processID)
-                    _ = try await statement
+                    started.yield(await connection.processID)
+                    _ = try await connection.execute("SELECT pg_sleep(60)")
                 }
             }
+            try await killed
             #expect(error?.sqlState == .adminShutdown)
             #expect(error?.isConnectionLost == true)
             #expect(error?.isRetriable == true)

@@ -1,6 +1,7 @@
 internal import CRdkafka
 import Dispatch
 import Foundation
+import ServiceRuntime
 import Synchronization
 
 /// One librdkafka client: creates it, routes its callbacks, and destroys it exactly once, off every caller's

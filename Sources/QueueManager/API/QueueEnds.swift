@@ -8,8 +8,14 @@ package final class QueueEnds: Sendable {
     private static let pollInterval = Duration.milliseconds(500)
     package static let waitersMax = 10_000
 
+    /// Somebody who waits, and whether the end was announced to him.
+    private final class Waiter: Sendable {
+        let wakeups = Wakeups()
+        let isOver = Atomic(false)
+    }
+
     private struct State {
-        var waiters: [QueueID: [UInt64: Wakeups]] = [:]
+        var waiters: [QueueID: [UInt64: Waiter]] = [:]
         var count = 0
         var keys: UInt64 = 0
     }
@@ -22,36 +28,40 @@ package final class QueueEnds: Sendable {
     func announce(_ ids: [QueueID]) {
         let woken = state.withLock { state in ids.flatMap { state.waiters[$0].map { Array($0.values) } ?? [] }
         }
-        for wakeups in woken { wakeups.signal() }
+        for waiter in woken {
+            waiter.isOver.store(true, ordering: .releasing)
+            waiter.wakeups.signal()
+        }
     }
 
-    /// Returns when `isOver` says so, after `limit`, at shutdown or cancellation; whoever asks looks for itself.
+    /// Returns when the end was announced here or `isOver` says so, after `limit`, at shutdown or cancellation;
+    /// whoever asks looks for itself.
     ///
     /// - Throws: ``RequestError`` when too many wait; what `isOver` throws.
     func wait(
         for id: QueueID, atMost limit: Duration, until isOver: @Sendable () async throws -> Bool
     ) async throws {
-        let wakeups = Wakeups()
-        guard let key = register(id, wakeups) else {
+        let waiter = Waiter()
+        guard let key = register(id, waiter) else {
             throw RequestError(
                 .rateLimited, "\(Self.waitersMax) requests wait already", hint: "Ask without wait_seconds")
         }
         defer { unregister(id, key) }
         let deadline = ContinuousClock.now + limit
         // Registered before the first look: an end in between is not missed.
-        while try await !isOver(), ContinuousClock.now < deadline, !Task.isCancelled,
-            !Task.isShuttingDownGracefully
+        while !waiter.isOver.load(ordering: .acquiring), try await !isOver(), ContinuousClock.now < deadline,
+            !Task.isCancelled, !Task.isShuttingDownGracefully
         {
-            await wakeups.wait(atMost: min(Self.pollInterval, deadline - .now))
+            await waiter.wakeups.wait(atMost: min(Self.pollInterval, deadline - .now))
         }
     }
 
-    private func register(_ id: QueueID, _ wakeups: Wakeups) -> UInt64? {
+    private func register(_ id: QueueID, _ waiter: Waiter) -> UInt64? {
         state.withLock { state in
             guard state.count < Self.waitersMax else { return nil }
             state.keys += 1
             state.count += 1
-            state.waiters[id, default: [:]][state.keys] = wakeups
+            state.waiters[id, default: [:]][state.keys] = waiter
             return state.keys
         }
     }

@@ -1,13 +1,9 @@
-import Synchronization
+import Dispatch
+import ServiceRuntime
 
 /// Says *look now* to a loop that else looks from time to time; many calls are one.
 package final class Wakeups: Sendable {
-    private struct State {
-        var isPending = false
-        var waiter: CheckedContinuation<Void, Never>?
-    }
-
-    private let state = Mutex(State())
+    private let here = Signal()
     private let announce: @Sendable () -> Void
 
     /// - Parameter announce: tells those elsewhere whom a signal concerns too.
@@ -21,43 +17,13 @@ package final class Wakeups: Sendable {
         announce()
     }
 
-    package func signalHere() {
-        let waiter = state.withLock { state in
-            state.isPending = true
-            defer { state.waiter = nil }
-            return state.waiter
-        }
-        waiter?.resume()
-    }
+    package func signalHere() { here.fire() }
 
     /// Returns at the next signal (or at once when one came since the last wait), after `limit`, or when
     /// the task is cancelled. One waiter at a time.
     package func wait(atMost limit: Duration) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.waitForSignal() }
-            // A cancelled sleep means the signal was first.
-            group.addTask { try? await Task.sleep(for: limit) }
-            await group.next()
-            group.cancelAll()
-        }
-        state.withLock { $0.isPending = false }
-    }
-
-    private func waitForSignal() async {
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isOver = state.withLock { state in
-                    if state.isPending || Task.isCancelled { return true }
-                    state.waiter = continuation
-                    return false
-                }
-                if isOver { continuation.resume() }
-            }
-        } onCancel: {
-            state.withLock { state in
-                defer { state.waiter = nil }
-                return state.waiter
-            }?.resume()
-        }
+        let (seconds, attoseconds) = limit.components
+        let nanoseconds = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        await here.wait(until: .now() + .nanoseconds(Int(nanoseconds)))
     }
 }

@@ -127,21 +127,16 @@ extension EngineStore {
 
     /// nil when there is no such queue.
     package func queue(_ id: QueueID) async throws -> (queue: QueueRow, instances: [InstanceRow])? {
-        try await pool.withTransaction(.init(isolation: .repeatableRead, isReadOnly: true)) { transaction in
-            try await Self.queue(id, transaction)
+        let snapshot = PostgresTransactionOptions(isolation: .repeatableRead, isReadOnly: true)
+        let results = try await pool.withTransaction(snapshot) { transaction in
+            try await transaction.executeAndCommit([
+                "SELECT \(raw: QueueRow.columns) FROM streamforge.queues WHERE queue_id = \(id.rawValue)",
+                """
+                SELECT \(raw: InstanceRow.columns) FROM streamforge.instances i
+                WHERE i.queue_id = \(id.rawValue) ORDER BY i.position
+                """,
+            ])
         }
-    }
-
-    static func queue(
-        _ id: QueueID, _ connection: PostgresConnection
-    ) async throws -> (queue: QueueRow, instances: [InstanceRow])? {
-        let results = try await connection.execute([
-            "SELECT \(raw: QueueRow.columns) FROM streamforge.queues WHERE queue_id = \(id.rawValue)",
-            """
-            SELECT \(raw: InstanceRow.columns) FROM streamforge.instances i
-            WHERE i.queue_id = \(id.rawValue) ORDER BY i.position
-            """,
-        ])
         guard let row = results[0].first else { return nil }
         let queue = try QueueRow(row)
         return (queue, try results[1].map { try InstanceRow($0, attemptsMax: queue.plan.attemptsMax) })
@@ -152,7 +147,7 @@ extension EngineStore {
         of id: QueueID, after number: Int64, limit: Int
     ) async throws -> (events: [HistoryEvent], isFinal: Bool)? {
         let results = try await pool.withTransaction(.init(isolation: .repeatableRead, isReadOnly: true)) {
-            try await $0.execute([
+            try await $0.executeAndCommit([
                 "SELECT status FROM streamforge.queues WHERE queue_id = \(id.rawValue)",
                 """
                 SELECT number, \(raw: timeText("at")), kind, actor, step, instance, attempt,

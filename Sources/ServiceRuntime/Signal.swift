@@ -4,8 +4,8 @@ import Synchronization
 /// Wakes those who wait for "something happened", with a time limit and without a thread held.
 ///
 /// A signal that comes while nobody waits is kept, so nothing is missed between looking and waiting.
-final class Signal: Sendable {
-    enum Outcome: Sendable { case signalled, timedOut, cancelled }
+package final class Signal: Sendable {
+    package enum Outcome: Sendable { case signalled, timedOut, cancelled }
 
     private struct Waiter {
         var deadline: DispatchTime
@@ -16,12 +16,14 @@ final class Signal: Sendable {
         var isPending = false
         var nextID: UInt64 = 0
         var waiters: [UInt64: Waiter] = [:]
+        /// When the timer goes off; setting it wakes a thread of Dispatch, so it is set only to an earlier time.
+        var timerSet: DispatchTime = .distantFuture
     }
 
     private let state = Mutex(State())
     private let timer: any DispatchSourceTimer
 
-    init() {
+    package init() {
         timer = DispatchSource.makeTimerSource(queue: .global())
         timer.setEventHandler { [weak self] in self?.expire() }
         timer.activate()
@@ -30,7 +32,7 @@ final class Signal: Sendable {
     deinit { timer.cancel() }
 
     /// Called on any thread.
-    func fire() {
+    package func fire() {
         let waiters = state.withLock { state -> [UInt64: Waiter] in
             guard !state.waiters.isEmpty else {
                 state.isPending = true
@@ -42,8 +44,9 @@ final class Signal: Sendable {
         for waiter in waiters.values { waiter.continuation.resume(returning: .signalled) }
     }
 
+    /// Waits until it is fired (or was since the last wait), until `deadline`, or until the task is cancelled.
     @discardableResult
-    func wait(until deadline: DispatchTime) async -> Outcome {
+    package func wait(until deadline: DispatchTime) async -> Outcome {
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -59,7 +62,7 @@ final class Signal: Sendable {
                     }
                     if deadline <= .now() { return .timedOut }
                     state.waiters[id] = Waiter(deadline: deadline, continuation: continuation)
-                    schedule(state)
+                    schedule(&state)
                     return nil
                 }
                 if let known { continuation.resume(returning: known) }
@@ -70,17 +73,20 @@ final class Signal: Sendable {
         }
     }
 
-    private func schedule(_ state: State) {
-        guard let earliest = state.waiters.values.map(\.deadline).min() else { return }
+    private func schedule(_ state: inout State) {
+        guard let earliest = state.waiters.values.lazy.map(\.deadline).min(), earliest < state.timerSet
+        else { return }
+        state.timerSet = earliest
         timer.schedule(deadline: earliest)
     }
 
     private func expire() {
         let expired = state.withLock { state -> [Waiter] in
+            state.timerSet = .distantFuture
             let now = DispatchTime.now()
             let ids = state.waiters.filter { $0.value.deadline <= now }.map(\.key)
             let expired = ids.compactMap { state.waiters.removeValue(forKey: $0) }
-            schedule(state)
+            schedule(&state)
             return expired
         }
         for waiter in expired { waiter.continuation.resume(returning: .timedOut) }
