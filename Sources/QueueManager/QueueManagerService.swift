@@ -73,7 +73,8 @@ package struct QueueManagerService: Sendable {
     private let announcer = WorkAnnouncer()
     private let plannedWakeups = PlannedWork.Signals()
     private let ends = QueueEnds()
-    private let creator: GroupCommit<NewQueue, EngineStore.Creation>
+
+    private typealias Creator = GroupCommit<NewQueue, EngineStore.Creation>
 
     /// Starts that share a transaction, and those that may wait for one.
     private static let createsMax = 200
@@ -83,10 +84,6 @@ package struct QueueManagerService: Sendable {
         self.parts = parts
         store = EngineStore(parts.pool, limits: parts.policy.limits)
         observe = EngineObserver(logger: parts.logger, factory: parts.metrics)
-        creator = GroupCommit(batchMax: Self.createsMax, waitingMax: Self.createsWaitingMax) {
-            [store] queues in
-            try await store.create(queues)
-        }
         let announcer = announcer
         reconcile = Wakeups { announcer.announce(.reconcile) }
         commands = Wakeups { announcer.announce(.commands) }
@@ -108,6 +105,11 @@ package struct QueueManagerService: Sendable {
             kafkaObserver: kafkaObserver)
         let reconciler = Reconciler(
             reconcilerParts(kafka.broker, upkeep), wakeups: reconcile, commandWakeups: commands)
+        let creator = Creator(batchMax: Self.createsMax, waitingMax: Self.createsWaitingMax) {
+            try await reconciler.create($0)
+        }
+        let start = start(creator)
+        let planned = planned(start)
         return [
             kafka,
             EventReader(
@@ -136,7 +138,7 @@ package struct QueueManagerService: Sendable {
                     upkeep.feed.signal()
                 }
             },
-            api(feed: feed, upkeep: upkeep, onListening: onListening),
+            api(start, planned, feed: feed, upkeep: upkeep, onListening: onListening),
         ] + upkeep.services
     }
 
@@ -160,7 +162,8 @@ package struct QueueManagerService: Sendable {
     }
 
     private func api(
-        feed: EventFeed, upkeep: Upkeep, onListening: @escaping @Sendable (_ port: Int) async -> Void
+        _ start: StartQueue, _ planned: PlannedWork, feed: EventFeed, upkeep: Upkeep,
+        onListening: @escaping @Sendable (_ port: Int) async -> Void
     ) -> some Service {
         let router = Router()
         router.add(middleware: ErrorMiddleware(observe: observe))
@@ -189,14 +192,14 @@ package struct QueueManagerService: Sendable {
             }, logger: quiet)
     }
 
-    private var start: StartQueue {
+    private func start(_ creator: Creator) -> StartQueue {
         StartQueue(
             store: store, templates: TemplateStore(parts.pool), catalog: parts.catalog,
             newTraceparent: parts.newTraceparent, clock: { [parts] in Int64(parts.clock() * 1_000) },
-            observe: observe, create: { [creator] in try await creator.submit($0) })
+            observe: observe, create: { try await creator.submit($0) })
     }
 
-    private var planned: PlannedWork {
+    private func planned(_ start: StartQueue) -> PlannedWork {
         PlannedWork(
             pool: parts.pool, starter: QueueStarter(start, store: store, reconcile: reconcile),
             cost: parts.exchangeCost, replica: parts.replica, wakeups: plannedWakeups,

@@ -23,6 +23,15 @@ final class FaultyStorage: EngineStorage, @unchecked Sendable {
         return result
     }
 
+    func create(_ queues: [NewQueue], look: CreationLook?) async throws -> CreationReport {
+        try await call("create") {
+            let report = try await store.create(queues, look: look)
+            let claimed = report.looked.count { !$0.plan.effects.isEmpty }
+            world.tell("\(replica.name) created \(queues.map(\.queueID)) and claimed \(claimed)")
+            return report
+        }
+    }
+
     func look(
         _ request: LookRequest, _ work: @Sendable (inout QueueState, LookFacts, QueueClaim) -> LookPlan
     ) async throws -> [LookResult] {

@@ -27,6 +27,8 @@ package final class MemoryEngineStorage: @unchecked Sendable {
     }
 
     private(set) var queues: [QueueID: StoredQueue] = [:]
+    /// What was created with each idempotency key.
+    private var keys: [String: NewQueue] = [:]
     private(set) var outbox: [StoredCommand] = []
     private(set) var partitions: [Int32: StoredPartition] = [:]
     var resources = MemoryResources()
@@ -49,10 +51,47 @@ package final class MemoryEngineStorage: @unchecked Sendable {
 
     // MARK: Creation and requests
 
-    package func create(_ queue: NewQueue) {
-        var stored = StoredQueue(state: .new(queue), lookAt: clock())
+    package func create(_ queues: [NewQueue], look: CreationLook?) async throws -> CreationReport {
+        var report = CreationReport()
+        for queue in queues {
+            if let key = queue.idempotencyKey {
+                if let known = keys[key] {
+                    let isSame = known.requestHash == queue.requestHash
+                    report.answers.append(isSame ? .known(known.queueID) : .idempotencyMismatch)
+                    continue
+                }
+                keys[key] = queue
+            }
+            insert(.new(queue), look, &report)
+            report.answers.append(.created(at: "\(clock())"))
+        }
+        return report
+    }
+
+    private func insert(_ state: QueueState, _ look: CreationLook?, _ report: inout CreationReport) {
+        let now = clock()
+        var stored = StoredQueue(state: state, lookAt: now)
+        if let look,
+            let plan = report.look(
+                at: &stored.state, look, limits: resources.limits, { facts($0, now) })
+        {
+            schedule(&stored, plan, token: look.token, now)
+        } else {
+            report.noteUnlooked()
+        }
         write(&stored)
-        queues[queue.queueID] = stored
+        queues[state.queueID] = stored
+    }
+
+    /// When a queue is looked at next, and who holds it until then.
+    private func schedule(_ stored: inout StoredQueue, _ plan: LookPlan, token: String, _ now: Int64) {
+        if plan.effects.isEmpty {
+            stored.claimToken = nil
+            stored.lookAt = plan.lookAgain.map { now + $0 }
+        } else {
+            stored.claimToken = token
+            stored.lookAt = bugs.contains(.claimForever) ? nil : now + LookRequest.claimMilliseconds
+        }
     }
 
     package func request(_ request: QueueRequest, of id: QueueID) -> EngineStore.RequestOutcome {
@@ -137,13 +176,7 @@ extension MemoryEngineStorage: EngineStorage {
             let result = LookResult(claim: claim, queue: stored.state, plan: plan)
             stored.state.attempts.merge(whole.attempts) { changed, _ in changed }
             write(&stored)
-            if plan.effects.isEmpty {
-                stored.claimToken = nil
-                stored.lookAt = plan.lookAgain.map { now + $0 }
-            } else {
-                stored.claimToken = claim.token
-                stored.lookAt = bugs.contains(.claimForever) ? nil : now + LookRequest.claimMilliseconds
-            }
+            schedule(&stored, plan, token: claim.token, now)
             queues[claim.queueID] = stored
             write(table.changes)
             return result

@@ -15,6 +15,7 @@ final class ReplicaRun: @unchecked Sendable {
     private let cluster: SimulatedCluster
     private let policy: EnginePolicy
     private(set) var isDead = false
+    private var reconciler: Reconciler?
     /// Until then the replica stands still, as after SIGSTOP.
     private var standsUntil: Int64 = 0
     /// Until then the database does not answer this replica.
@@ -44,6 +45,14 @@ final class ReplicaRun: @unchecked Sendable {
 
     /// Ends it without a fault, at the simulation's end.
     func end() { isDead = true }
+
+    // MARK: Requests
+
+    /// Creates queues as a request to this replica does.
+    func create(_ queues: [NewQueue]) async throws {
+        guard let reconciler, !isDead else { throw SimulatedFailure(description: "nobody answers") }
+        _ = try await reconciler.create(queues)
+    }
 
     // MARK: Calls
 
@@ -104,6 +113,12 @@ final class ReplicaRun: @unchecked Sendable {
             policy: policy, replica: name, crashPoints: .off, observe: Self.observer)
         parts.jitter = { world.random.chance(0.5) ? 0 : 1 }
         let reconciler = Reconciler(parts)
+        reconciler.setCarrier { [weak self] claimed in
+            guard let self, let reconciler = self.reconciler, !isDead else { return false }
+            world.spawn { await reconciler.carryOut(claimed) }
+            return true
+        }
+        self.reconciler = reconciler
         let dispatcher = CommandDispatcher(
             store: storage, broker: port, wakeups: Wakeups(), clock: { 0 }, observe: Self.observer)
         let reader = EventReader(

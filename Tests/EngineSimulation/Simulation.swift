@@ -79,17 +79,19 @@ package struct Simulation {
             uniqueKeysWithValues: ["pair", "trio"].compactMap(ResourceName.init).enumerated().map {
                 ($0.element, $0.offset + 2)
             })
-        let queues = createQueues()
-        var replicas: [ReplicaRun] = []
-        for number in 0..<replicaCount { keepReplicaAlive(number) { replicas.append($0) } }
+        let requests = startRequests()
+        let queues = requests.map(\.queueID)
+        let replicas = Replicas()
+        for number in 0..<replicaCount { keepReplicaAlive(number) { replicas.all.append($0) } }
         breakThings()
+        for request in requests { start(request, replicas) }
         for id in queues { bother(id) }
         let end = world.now + Self.faultTime + Self.endTime
         world.run(until: end) { !world.areFaultsOn && queues.allSatisfy { isOver($0) } }
         judge.checkEnd(of: queues, store: store, broker: broker, cluster: cluster)
         let report = report(queues)
         world.isOver = true
-        for replica in replicas { replica.end() }
+        for replica in replicas.all { replica.end() }
         for running in cluster.live { cluster.kill(running, how: "the end") }
         world.drain()
         return report
@@ -120,14 +122,31 @@ package struct Simulation {
 
     // MARK: The world
 
-    private func createQueues() -> [QueueID] {
+    private func startRequests() -> [NewQueue] {
         (0..<world.random.pick(1...3)).compactMap { number in
             guard let id = QueueID("wf-sim-aaaaa\(number)"), let plan = randomPlan() else { return nil }
-            store.create(
-                NewQueue(
-                    queueID: id, plan: plan, request: .null, asOf: 0, traceparent: nil, idempotencyKey: nil,
-                    requestHash: ""))
-            return id
+            return NewQueue(
+                queueID: id, plan: plan, request: .null, asOf: 0, traceparent: nil,
+                idempotencyKey: id.rawValue, requestHash: "")
+        }
+    }
+
+    /// Asks one replica after the other, until one answers.
+    private func start(_ request: NewQueue, _ replicas: Replicas) {
+        let world = world
+        world.spawn {
+            await world.sleep(Int64(world.random.pick(0...2_000)))
+            while !world.isOver {
+                do {
+                    let living = replicas.all.filter { !$0.isDead }
+                    if let replica = living.randomElement(using: &world.random) {
+                        return try await replica.create([request])
+                    }
+                } catch {
+                    world.tell("\(request.queueID) is asked for again: \(error)")
+                }
+                await world.sleep(Int64(world.random.pick(50...500)))
+            }
         }
     }
 
@@ -252,6 +271,13 @@ package struct Simulation {
             "asked to retry \(id) from \(from?.rawValue ?? "what failed"): "
                 + "\(store.retry(RetryRequest(from: from), of: id))")
     }
+}
+
+/// All that ever ran.
+///
+/// `@unchecked`: lives on the simulation's one thread.
+private final class Replicas: @unchecked Sendable {
+    var all: [ReplicaRun] = []
 }
 
 /// Lets a closure that is only called on the simulation's thread into a task.

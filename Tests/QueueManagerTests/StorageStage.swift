@@ -21,7 +21,6 @@ enum StorageKind: CaseIterable {
 /// A storage, and what a test of it needs beside the port itself.
 struct StorageStage: Sendable {
     let storage: any EngineStorage
-    private let insert: @Sendable (NewQueue) async throws -> Void
     let request: @Sendable (QueueRequest, QueueID) async throws -> Void
     /// The numbers of a queue's history, in its order.
     let historyNumbers: @Sendable (QueueID) async throws -> [Int64]
@@ -32,7 +31,7 @@ struct StorageStage: Sendable {
         let clock = Mutable<Int64>(1_000_000_000)
         let storage = MemoryEngineStorage { clock.value }
         return StorageStage(
-            storage: storage, insert: { storage.create($0) },
+            storage: storage,
             request: { _ = storage.request($0, of: $1) },
             historyNumbers: { storage.history(of: $0).map(\.number) }, pass: { clock.value += $0 })
     }
@@ -41,7 +40,7 @@ struct StorageStage: Sendable {
     static func postgres(_ store: EngineStore, _ pool: PostgresPool) async throws -> StorageStage {
         try await store.migrate()
         return StorageStage(
-            storage: store, insert: { _ = try await store.create($0) },
+            storage: store,
             request: { _ = try await store.request($0, of: $1, actor: "api") },
             historyNumbers: { id in
                 try await pool.execute(
@@ -71,18 +70,37 @@ struct StorageStage: Sendable {
         InstanceID(step: try #require(StepID(step)), instance: symbol)
     }
 
-    /// Creates a queue of one step without topics.
+    /// A queue of one step without topics.
+    static func new(
+        _ letter: String, symbols: [String] = ["BTCUSDT"], locks: [String] = [], key: String? = nil,
+        hash: String = "hash"
+    ) throws -> NewQueue {
+        var work = PlannedStep(
+            id: try #require(StepID(step)), target: .dummyService, type: "dummy", interval: nil)
+        work.locks = locks.compactMap(ResourceName.init)
+        return NewQueue(
+            queueID: try id(letter),
+            plan: Plan(symbols: symbols, timeRange: "2024-08-01:2024-08-01", steps: [work]),
+            request: .object([:]), asOf: 1, traceparent: nil, idempotencyKey: key, requestHash: hash)
+    }
+
+    /// Creates such a queue and leaves its first look to others.
     @discardableResult
     func create(_ letter: String, symbols: [String] = ["BTCUSDT"]) async throws -> QueueID {
-        let id = try Self.id(letter)
-        let work = PlannedStep(
-            id: try #require(StepID(Self.step)), target: .dummyService, type: "dummy", interval: nil)
-        try await insert(
-            NewQueue(
-                queueID: id,
-                plan: Plan(symbols: symbols, timeRange: "2024-08-01:2024-08-01", steps: [work]),
-                request: .object([:]), asOf: 1, traceparent: nil, idempotencyKey: nil, requestHash: "hash"))
-        return id
+        let queue = try Self.new(letter, symbols: symbols)
+        _ = try await storage.create([queue], look: nil)
+        return queue.queueID
+    }
+
+    /// Creates queues that are looked at in the same transaction.
+    func create(
+        _ queues: [NewQueue], token: String = "create", claimsMax: Int = 8,
+        _ work: @escaping @Sendable (inout QueueState, LookFacts) -> LookPlan
+    ) async throws -> CreationReport {
+        let look = CreationLook(token: token, claimsMax: claimsMax, eventPartition: { _ in Self.partition }) {
+            queue, facts, _ in work(&queue, facts)
+        }
+        return try await storage.create(queues, look: look)
     }
 
     /// Creates a queue with an attempt of each instance, each told to stop; it is looked at on request only.

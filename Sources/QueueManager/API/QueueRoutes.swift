@@ -33,7 +33,6 @@ package struct QueueRoutes: Sendable {
         let traceparent = request.header("traceparent").flatMap { Traceparent($0)?.description }
         let result = try await start(
             body: json, idempotencyKey: request.header("Idempotency-Key"), traceparent: traceparent)
-        reconcile.signal()
         let (queue, instances) = try await answer(to: result)
         return try JSONAnswer.response(
             result.isNew ? .created : .ok, QueueAnswer.queue(queue, instances),

@@ -13,7 +13,7 @@ package struct StartQueue: Sendable {
     /// Unix milliseconds, for queues that ask nothing of the exchange.
     let clock: @Sendable () -> Int64
     let observe: EngineObserver
-    /// Where queues are created; several requests may share a transaction.
+    /// Where queues are created, and seen to begin; several requests may share a transaction.
     let create: @Sendable (NewQueue) async throws -> EngineStore.Creation
 
     package struct Result: Sendable {

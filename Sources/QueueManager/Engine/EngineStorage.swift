@@ -5,6 +5,12 @@ import Workflow
 /// Implemented by ``EngineStore`` (PostgreSQL, the truth) and, for the simulation, in memory; one contract suite
 /// runs against both. Every method is one transaction. The store's clock is the only one that decides.
 package protocol EngineStorage: Sendable {
+    /// Creates queues, all or nothing; a request whose key is known creates none.
+    ///
+    /// With `look`, small queues that nothing limits are looked at in the same transaction: they are written as
+    /// the look leaves them, claimed by its token where something is to be done outside. All others are due.
+    func create(_ queues: [NewQueue], look: CreationLook?) async throws -> CreationReport
+
     /// Looks at queues: locks them, hands each to `work`, and writes what `work` changed.
     ///
     /// A queue whose plan has effects stays claimed until a later look with ``LookSelection/claimed(_:)`` finds
@@ -194,8 +200,7 @@ package struct ApplyReport: Sendable {
     /// A queue was looked at and is not held by anybody.
     package mutating func note(_ queue: QueueState, _ plan: LookPlan) {
         looked.append(queue)
-        // Others need not wake for what comes later than they look anyway.
-        if let wait = plan.lookAgain, wait < Reconciler.idleWaitMilliseconds { needsLook = true }
+        if plan.isSoon { needsLook = true }
     }
 }
 

@@ -64,6 +64,23 @@ struct Looker: Sendable {
         return followUps.map { byClaim[$0.claim] }
     }
 
+    /// Creates queues and looks at the small ones at once.
+    ///
+    /// - Parameter claimsMax: with 0 none is looked at.
+    func create(
+        _ queues: [NewQueue], token: String, claimsMax: Int, _ controlEnds: [Int64]?
+    ) async throws -> CreationReport {
+        let broker = parts.broker
+        let look = CreationLook(
+            token: token, claimsMax: claimsMax, eventPartition: { broker.eventPartition(of: $0) },
+            work: { queue, facts, claim in
+                decide(&queue, facts, token: claim.token, nil, controlEnds)
+            })
+        let report = try await parts.store.create(queues, look: claimsMax > 0 ? look : nil)
+        for result in report.looked { parts.observe(result.queue) }
+        return report
+    }
+
     private func look(
         _ selection: LookSelection, _ followUps: [QueueID: LookFollowUp], _ controlEnds: [Int64]?
     ) async throws -> [LookResult] {

@@ -1,5 +1,4 @@
 import ServiceLifecycle
-import Synchronization
 import Workflow
 
 /// Looks at queues that want it and brings each a step nearer to what its plan says (design decision 4).
@@ -12,23 +11,10 @@ package struct Reconciler: Service {
     let wakeups: Wakeups
     /// Commands to send were written.
     let commandWakeups: Wakeups
-    private let looker: Looker
+    let looker: Looker
+    let state = ReconcilerState(claimsMax: Self.claimedMax)
     private let effects: EffectRunner
     private let followUps: GroupCommit<LookFollowUp, LookResult?>
-    private let state = SharedState()
-
-    /// What changes while it runs.
-    private final class SharedState: Sendable {
-        struct Values {
-            /// The ends of queue-control's partitions, as last told by the broker.
-            var controlEnds: [Int64]?
-            var claims: Set<QueueClaim> = []
-            var looks: UInt64 = 0
-        }
-        let values = Mutex(Values())
-
-        var controlEnds: [Int64]? { values.withLock { $0.controlEnds } }
-    }
 
     /// Queues looked at in one transaction.
     static let batchMax = 64
@@ -81,6 +67,7 @@ package struct Reconciler: Service {
     /// Takes queues until shutdown; the effects of those that were taken are still carried out.
     private func lookLoop() async {
         let (claimed, feed) = AsyncStream<LookResult>.makeStream()
+        setCarrier { if case .enqueued = feed.yield($0) { true } else { false } }
         await withDiscardingTaskGroup { group in
             group.addTask { await followUps.runUntilClosed() }
             group.addTask {
@@ -92,11 +79,11 @@ package struct Reconciler: Service {
                 followUps.close()
             }
             await loop("reconcile", observe: parts.observe) {
-                let room = Self.claimedMax - state.values.withLock { $0.claims.count }
-                let results = try await take(min(room, Self.batchMax))
+                let results = try await take(Self.batchMax)
                 for result in results where !result.plan.effects.isEmpty { feed.yield(result) }
-                if results.count < Self.batchMax { try await waitForWork(hasRoom: room > results.count) }
+                if results.count < Self.batchMax { try await waitForWork() }
             }
+            setCarrier(nil)
             feed.finish()
         }
     }
@@ -110,11 +97,7 @@ package struct Reconciler: Service {
         let results = try await take(Self.batchMax)
         await withDiscardingTaskGroup { group in
             for result in results where !result.plan.effects.isEmpty {
-                group.addTask {
-                    await carryOut(result) {
-                        try await looker.look(again: [$0], state.controlEnds).first ?? nil
-                    }
-                }
+                group.addTask { await carryOut(result) }
             }
         }
         return results.count
@@ -122,53 +105,59 @@ package struct Reconciler: Service {
 
     package func refreshControlEnds() async throws {
         do {
-            let ends = try await parts.broker.controlEnds()
-            state.values.withLock { $0.controlEnds = ends }
+            state.controlEnds = try await parts.broker.controlEnds()
         } catch {
             // Without the broker nothing is launched: its worker could not be heard either.
-            state.values.withLock { $0.controlEnds = nil }
+            state.controlEnds = nil
             throw error
         }
     }
 
     package func renewClaims() async throws {
-        let claims = state.values.withLock { $0.claims }
+        let claims = state.claims
         if !claims.isEmpty { try await parts.store.renew(Array(claims)) }
     }
 
     private func take(_ limit: Int) async throws -> [LookResult] {
-        guard limit > 0 else { return [] }
-        let number = state.values.withLock { values in
-            values.looks += 1
-            return values.looks
+        let (granted, number) = state.reserve(limit)
+        guard granted > 0 else { return [] }
+        let results: [LookResult]
+        do {
+            results = try await looker.look(due: granted, token: token(number), state.controlEnds)
+        } catch {
+            state.settle(granted, [])
+            throw error
         }
-        let results = try await looker.look(
-            due: limit, token: "\(parts.replica)/\(number)", state.controlEnds)
+        state.settle(granted, results.filter { !$0.plan.effects.isEmpty }.map(\.claim))
         announce(results)
-        let claims = results.filter { !$0.plan.effects.isEmpty }.map(\.claim)
-        state.values.withLock { $0.claims.formUnion(claims) }
         return results
     }
 
-    private func waitForWork(hasRoom: Bool) async throws {
+    /// Names the claims of one look.
+    func token(_ number: UInt64) -> String { "\(parts.replica)/\(number)" }
+
+    private func waitForWork() async throws {
         // Without room only the end of some queue's effects brings work, and that is signalled.
         let wait =
-            hasRoom
+            state.hasRoom
             ? try await parts.store.millisecondsToNextLook(limit: Self.idleWaitMilliseconds)
             : Self.idleWaitMilliseconds
         if wait > 0 { await wakeups.wait(atMost: .milliseconds(wait)) }
     }
 
     /// Carries out effects and looks again until a look has none.
-    private func carryOut(
+    func carryOut(
         _ first: LookResult, _ lookAgain: @Sendable (LookFollowUp) async throws -> LookResult?
     ) async {
-        defer {
-            state.values.withLock { _ = $0.claims.remove(first.claim) }
-            wakeups.signalHere()
-        }
         var touched = TouchedEffects()
         var current = first
+        defer {
+            let wasFull = state.remove(first.claim)
+            // What comes later the loop sees by itself; whoever waits for what this queue gave back may begin.
+            if wasFull || current.plan.isSoon || parts.policy.limits.concern(first.queue.plan) {
+                wakeups.signalHere()
+            }
+        }
         do {
             while !current.plan.effects.isEmpty {
                 var followUp = LookFollowUp(claim: first.claim)
@@ -188,7 +177,7 @@ package struct Reconciler: Service {
         }
     }
 
-    private func announce(_ results: [LookResult]) { announce(results.map(\.queue)) }
+    func announce(_ results: [LookResult]) { announce(results.map(\.queue)) }
 
     private func announce(_ queues: [QueueState]) {
         if queues.contains(where: { !$0.changes.commands.isEmpty }) { commandWakeups.signal() }

@@ -29,13 +29,11 @@ package struct QueueStarter: Sendable {
     /// The actor of a stop in the queue's history.
     static let actor = "engine"
 
-    /// - Parameter reconcile: told when there is a queue to look at.
+    /// - Parameter reconcile: told when a queue was asked to stop.
     package init(_ start: StartQueue, store: EngineStore, reconcile: Wakeups) {
         self.init(
             start: { body, key in
-                let result = try await start(body: body, idempotencyKey: key, traceparent: nil)
-                reconcile.signal()
-                return result.queueID
+                try await start(body: body, idempotencyKey: key, traceparent: nil).queueID
             },
             plan: { try await start.plan(of: $0).plan },
             validate: { try await start.validate(body: $0).plan },

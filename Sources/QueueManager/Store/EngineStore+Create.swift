@@ -40,45 +40,82 @@ extension EngineStore {
     /// Idempotency keys are kept this long.
     package static let idempotencyKeyDays = 7
 
+    /// Creates a queue without looking at it.
     package func create(_ queue: NewQueue) async throws -> Creation {
-        guard let creation = try await create([queue]).first else {
+        guard let creation = try await create([queue], look: nil).answers.first else {
             preconditionFailure("every queue gets its answer")
         }
         return creation
     }
 
-    /// Creates queues in one transaction; each gets its own answer, in order.
-    package func create(_ queues: [NewQueue]) async throws -> [Creation] {
+    package func create(_ queues: [NewQueue], look: CreationLook?) async throws -> CreationReport {
         try await pool.withTransaction { transaction in
             let keys = Set(queues.compactMap(\.idempotencyKey)).sorted()
-            if !keys.isEmpty {
-                // Two transactions with one key: the second waits here and then sees the first's row. In a fixed
-                // order, so that they cannot wait for each other.
-                try await transaction.execute(
-                    """
-                    SELECT pg_advisory_xact_lock(hashtextextended('idempotency:' || key, 0))
-                    FROM unnest(\(keys)::text[]) AS key
-                    """)
-            }
-            var known = keys.isEmpty ? [:] : try await Self.known(keys, transaction)
-            var fresh: [NewQueue] = []
-            let answers = queues.map { queue -> Creation? in
+            var (known, facts) = try await Self.readAhead(keys, wantsFacts: look != nil, transaction)
+            var (fresh, rows): ([NewQueue], [ScheduledQueue]) = ([], [])
+            var report = CreationReport()
+            var answers: [Creation?] = []
+            for queue in queues {
                 if let key = queue.idempotencyKey {
-                    if let row = known[key] { return row.creation(for: queue.requestHash) }
+                    if let row = known[key] {
+                        answers.append(row.creation(for: queue.requestHash))
+                        continue
+                    }
                     known[key] = KnownKey(requestHash: queue.requestHash, queueID: queue.queueID)
                 }
+                answers.append(nil)
                 fresh.append(queue)
-                return nil
+                rows.append(schedule(.new(queue), look, facts, &report))
             }
-            let createdAt = fresh.isEmpty ? "" : try await Self.insert(fresh, transaction)
-            return answers.map { $0 ?? .created(at: createdAt) }
+            let createdAt = fresh.isEmpty ? "" : try await insert(fresh, rows, transaction)
+            report.answers = answers.map { $0 ?? .created(at: createdAt) }
+            return report
         }
+    }
+
+    /// What is read before queues are created: keys that were used already, and what looks need to know.
+    private static func readAhead(
+        _ keys: [String], wantsFacts: Bool, _ transaction: PostgresConnection
+    ) async throws -> (known: [String: KnownKey], facts: PartitionFacts?) {
+        var statements: [PostgresQuery] = []
+        if !keys.isEmpty {
+            // Two transactions with one key: the second waits here and then sees the first's row. In a fixed
+            // order, so that they cannot wait for each other.
+            statements = [
+                """
+                SELECT pg_advisory_xact_lock(hashtextextended('idempotency:' || key, 0))
+                FROM unnest(\(keys)::text[]) AS key
+                """, knownKeys(keys),
+            ]
+        }
+        if wantsFacts { statements.append(PartitionFacts.query) }
+        guard !statements.isEmpty else { return ([:], nil) }
+        let results = try await transaction.execute(statements)
+        let known = keys.isEmpty ? [:] : try Self.known(results[1])
+        guard wantsFacts, let facts = results.last else { return (known, nil) }
+        return (known, try PartitionFacts(facts))
+    }
+
+    /// Looks at a new queue, if that may be.
+    private func schedule(
+        _ queue: QueueState, _ look: CreationLook?, _ facts: PartitionFacts?, _ report: inout CreationReport
+    ) -> ScheduledQueue {
+        var queue = queue
+        guard let look, let facts, let plan = report.look(at: &queue, look, limits: limits, facts.look)
+        else {
+            report.noteUnlooked()
+            return (queue, .soon)
+        }
+        return (
+            queue, plan.effects.isEmpty ? .release(lookAgain: plan.lookAgain) : .claim(token: look.token)
+        )
     }
 
     /// Answers a repeated request without creating anything; nil when the key is new.
     package func known(idempotencyKey: String, requestHash: String) async throws -> Creation? {
         try await pool.withConnection {
-            try await Self.known([idempotencyKey], $0)[idempotencyKey]?.creation(for: requestHash)
+            try Self.known(try await $0.execute(Self.knownKeys([idempotencyKey])))[idempotencyKey]?
+                .creation(for: requestHash)
         }
     }
 
@@ -91,62 +128,19 @@ extension EngineStore {
         }
     }
 
-    private static func known(
-        _ keys: [String], _ connection: PostgresConnection
-    ) async throws -> [String: KnownKey] {
-        let rows = try await connection.execute(
-            """
-            SELECT key, queue_id, request_hash FROM streamforge.idempotency_keys
-            WHERE key = ANY(\(keys)::text[])
-            AND created_at > now() - make_interval(days => \(idempotencyKeyDays)::int)
-            """)
-        return try rows.reduce(into: [:]) { known, row in
+    private static func knownKeys(_ keys: [String]) -> PostgresQuery {
+        """
+        SELECT key, queue_id, request_hash FROM streamforge.idempotency_keys
+        WHERE key = ANY(\(keys)::text[])
+        AND created_at > now() - make_interval(days => \(idempotencyKeyDays)::int)
+        """
+    }
+
+    private static func known(_ rows: PostgresResult) throws -> [String: KnownKey] {
+        try rows.reduce(into: [:]) { known, row in
             known[try row["key", as: String.self]] = KnownKey(
                 requestHash: try row["request_hash", as: String.self],
                 queueID: try row.queueID("queue_id"))
         }
-    }
-
-    /// - Returns: when they were created: the transaction's time.
-    private static func insert(
-        _ queues: [NewQueue], _ transaction: PostgresConnection
-    ) async throws -> String {
-        let states = queues.map { QueueState.new($0) }
-        let instances = queues.flatMap { queue in
-            queue.plan.instances.enumerated().map { (queue: queue.queueID.rawValue, id: $1, position: $0) }
-        }
-        var statements: [PostgresQuery] = [
-            """
-            INSERT INTO streamforge.queues (queue_id, status, request, plan, as_of, traceparent, event_number)
-            SELECT queue_id, 'pending', request::jsonb, plan::jsonb, as_of, traceparent, event_number
-            FROM unnest(\(queues.map(\.queueID.rawValue))::text[],
-            \(PostgresNullableArray(try queues.map { try MessageCodec.encodeText($0.request) }))::text[],
-            \(PostgresNullableArray(try queues.map { try MessageCodec.encodeText($0.plan) }))::text[],
-            \(queues.map(\.asOf))::bigint[], \(PostgresNullableArray(queues.map(\.traceparent)))::text[],
-            \(states.map(\.eventNumber))::bigint[])
-            AS x(queue_id, request, plan, as_of, traceparent, event_number)
-            """,
-            """
-            INSERT INTO streamforge.instances (queue_id, step, instance, position)
-            SELECT * FROM unnest(\(instances.map(\.queue))::text[], \(instances.map(\.id.step.rawValue))::text[],
-            \(instances.map(\.id.instance))::text[], \(instances.map(\.position))::int[])
-            """,
-        ]
-        if let history = try insertHistory(states) { statements.append(history) }
-        let keyed = queues.compactMap { queue in queue.idempotencyKey.map { (key: $0, queue: queue) } }
-        if !keyed.isEmpty {
-            statements.append(
-                """
-                INSERT INTO streamforge.idempotency_keys (key, request_hash, queue_id)
-                SELECT * FROM unnest(\(keyed.map(\.key))::text[], \(keyed.map(\.queue.requestHash))::text[],
-                \(keyed.map(\.queue.queueID.rawValue))::text[])
-                ON CONFLICT (key) DO UPDATE SET request_hash = excluded.request_hash,
-                queue_id = excluded.queue_id, created_at = now()
-                """)
-        }
-        statements.append("SELECT \(raw: timeText("now()", as: "created_at"))")
-        let results = try await transaction.executeAndCommit(statements)
-        guard let row = results.last?.first else { return "" }
-        return try row["created_at", as: String.self]
     }
 }

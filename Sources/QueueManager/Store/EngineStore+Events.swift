@@ -60,8 +60,8 @@ extension EngineStore {
         _ work: @Sendable (inout QueueState, QueueEvent, EventFacts) -> Bool
     ) async throws -> ApplyReport {
         try await pool.withTransaction { transaction in
-            try await moveOffsets(batches, owner: owner, transaction)
-            var concerned = try await loadConcerned(by: batches, wantsLooks: look != nil, transaction)
+            var concerned = try await loadConcerned(
+                by: batches, owner: owner, wantsLooks: look != nil, transaction)
             var report = ApplyReport()
             for batch in batches {
                 let partition = concerned.facts.event(batch.from.partition)
@@ -93,17 +93,17 @@ extension EngineStore {
         }
     }
 
-    private func moveOffsets(
-        _ batches: [EventBatch], owner: String, _ transaction: PostgresConnection
-    ) async throws {
-        let moved = try await transaction.execute(
-            """
-            UPDATE streamforge.event_partitions p SET next_offset = x.next
-            FROM unnest(\(batches.map(\.from.partition))::int[], \(batches.map(\.from.nextOffset))::bigint[],
-            \(batches.map(\.nextOffset))::bigint[]) AS x(partition, expected, next)
-            WHERE p.partition = x.partition AND p.next_offset = x.expected AND p.owner = \(owner)
-            RETURNING p.partition
-            """)
+    private static func moveOffsets(_ batches: [EventBatch], owner: String) -> PostgresQuery {
+        """
+        UPDATE streamforge.event_partitions p SET next_offset = x.next
+        FROM unnest(\(batches.map(\.from.partition))::int[], \(batches.map(\.from.nextOffset))::bigint[],
+        \(batches.map(\.nextOffset))::bigint[]) AS x(partition, expected, next)
+        WHERE p.partition = x.partition AND p.next_offset = x.expected AND p.owner = \(owner)
+        RETURNING p.partition
+        """
+    }
+
+    private static func checkMoved(_ moved: PostgresResult, _ batches: [EventBatch]) throws {
         let done = Set(try moved.map { Int32(try $0["partition", as: Int.self]) })
         if let lost = batches.first(where: { !done.contains($0.from.partition) }) {
             throw PartitionLost(partition: lost.from.partition)
@@ -118,10 +118,10 @@ extension EngineStore {
         var facts: PartitionFacts
     }
 
-    /// Locks the queues that events name and reads the instances and attempts they name; all of those of small
-    /// queues that nobody holds and nothing limits, if they are to be looked at.
+    /// Moves the offsets, locks the queues that events name and reads the instances and attempts they name; all
+    /// of those of small queues that nobody holds and nothing limits, if they are to be looked at.
     private func loadConcerned(
-        by batches: [EventBatch], wantsLooks: Bool, _ transaction: PostgresConnection
+        by batches: [EventBatch], owner: String, wantsLooks: Bool, _ transaction: PostgresConnection
     ) async throws -> Concerned {
         let events = batches.flatMap { $0.events.compactMap(\.event) }
         let keys = Set(
@@ -132,14 +132,18 @@ extension EngineStore {
             }
         ) { first, _ in first }
         // In a fixed order, so that two readers cannot wait for each other.
-        let locked = try await transaction.execute(
+        let results = try await transaction.execute([
+            Self.moveOffsets(batches, owner: owner),
             """
             SELECT \(raw: QueueState.columns) FROM streamforge.queues
             WHERE queue_id = ANY(\(partitions.keys.map(\.rawValue))::text[]) ORDER BY queue_id FOR UPDATE
-            """)
+            """,
+            PartitionFacts.query,
+        ])
+        try Self.checkMoved(results[0], batches)
         var queues: [QueueID: QueueState] = [:]
         var free: [QueueID: Int32] = [:]
-        for row in locked {
+        for row in results[1] {
             let queue = try QueueState(row, plans)
             queues[queue.queueID] = queue
             if wantsLooks, try row["claim_token", as: String?.self] == nil, isSmall(queue.plan) {
@@ -147,31 +151,39 @@ extension EngineStore {
             }
         }
         let whole = free.keys.map(\.rawValue)
+        var (instances, attempts) = ([PostgresQuery](), [Self.attempts(keys)])
+        if !whole.isEmpty {
+            instances.append(Self.instances(of: whole))
+            attempts.append(Self.openAttempts(of: whole))
+        }
         let parts = keys.filter { free[$0.queue] == nil }
-        let rows = try await transaction.execute([
-            """
-            SELECT \(raw: InstanceState.columns) FROM streamforge.instances i
-            JOIN (SELECT DISTINCT * FROM unnest(\(parts.map(\.queue.rawValue))::text[],
-            \(parts.map(\.step.rawValue))::text[], \(parts.map(\.instance))::text[])
-            AS y(queue_id, step, instance)) AS x USING (queue_id, step, instance)
-            """,
-            """
-            SELECT \(raw: AttemptState.columns) FROM streamforge.attempts a
-            JOIN unnest(\(keys.map(\.queue.rawValue))::text[], \(keys.map(\.step.rawValue))::text[],
-            \(keys.map(\.instance))::text[], \(keys.map(\.attempt))::int[])
-            AS x(queue_id, step, instance, attempt) USING (queue_id, step, instance, attempt)
-            """,
-            PartitionFacts.query,
-            Self.instances(of: whole),
-            Self.openAttempts(of: whole),
-        ])
-        for row in [rows[0], rows[3]].joined() {
+        if !parts.isEmpty { instances.append(Self.instances(parts)) }
+        let rows = try await transaction.execute(instances + attempts)
+        for row in rows.prefix(instances.count).joined() {
             try queues[try row.queueID("queue_id")]?.addInstance(row)
         }
-        for row in [rows[1], rows[4]].joined() {
+        for row in rows.dropFirst(instances.count).joined() {
             try queues[try row.queueID("queue_id")]?.addAttempt(row)
         }
-        return Concerned(queues: queues, free: free, facts: try PartitionFacts(rows[2]))
+        return Concerned(queues: queues, free: free, facts: try PartitionFacts(results[2]))
+    }
+
+    private static func instances(_ keys: some Collection<AttemptKey>) -> PostgresQuery {
+        """
+        SELECT \(raw: InstanceState.columns) FROM streamforge.instances i
+        JOIN (SELECT DISTINCT * FROM unnest(\(keys.map(\.queue.rawValue))::text[],
+        \(keys.map(\.step.rawValue))::text[], \(keys.map(\.instance))::text[])
+        AS y(queue_id, step, instance)) AS x USING (queue_id, step, instance)
+        """
+    }
+
+    private static func attempts(_ keys: some Collection<AttemptKey>) -> PostgresQuery {
+        """
+        SELECT \(raw: AttemptState.columns) FROM streamforge.attempts a
+        JOIN unnest(\(keys.map(\.queue.rawValue))::text[], \(keys.map(\.step.rawValue))::text[],
+        \(keys.map(\.instance))::text[], \(keys.map(\.attempt))::int[])
+        AS x(queue_id, step, instance, attempt) USING (queue_id, step, instance, attempt)
+        """
     }
 
     /// Whether a queue is looked at together with its events; what others compete for is left to the reconciler.

@@ -2,11 +2,12 @@ import PostgresBridge
 import Synchronization
 import Workflow
 
-/// Plans decoded before, by their text: many queues share one, and a queue's never changes.
+/// Plans and their texts, decoded and encoded before: many queues share one, and a queue's never changes.
 final class PlanCache: Sendable {
     private static let plansMax = 256
     private let plans = Mutex<[String: Plan]>([:])
     private let counts = Mutex<[Plan: Int]>([:])
+    private let texts = Mutex<[Plan: String]>([:])
 
     /// How many instances a queue of this plan has.
     func instanceCount(of plan: Plan) -> Int {
@@ -17,6 +18,17 @@ final class PlanCache: Sendable {
             counts[plan] = count
         }
         return count
+    }
+
+    /// A plan as it is stored.
+    func text(of plan: Plan) throws -> String {
+        if let known = texts.withLock({ $0[plan] }) { return known }
+        let text = try MessageCodec.encodeText(plan)
+        texts.withLock { texts in
+            if texts.count >= Self.plansMax { texts.removeAll() }
+            texts[plan] = text
+        }
+        return text
     }
 
     func plan(_ text: String) throws(MessageError) -> Plan {

@@ -6,12 +6,8 @@ extension EngineStore: EngineStorage {
         _ request: LookRequest, _ work: @Sendable (inout QueueState, LookFacts, QueueClaim) -> LookPlan
     ) async throws -> [LookResult] {
         let (results, freed) = try await pool.withTransaction { transaction in
-            let claimed = try await lockQueues(request.selection, transaction)
+            let (claimed, rows) = try await lockAndLoad(request.selection, transaction)
             guard !claimed.isEmpty else { return ([LookResult](), Set<Resource>()) }
-            let ids = claimed.map(\.claim.queueID.rawValue)
-            let rows = try await transaction.execute([
-                Self.instances(of: ids), Self.openAttempts(of: ids), PartitionFacts.query,
-            ])
             var queues = Dictionary(
                 uniqueKeysWithValues: claimed.map { ($0.claim.queueID.rawValue, $0.queue) })
             for row in rows[0] { try queues[try row["queue_id", as: String.self]]?.addInstance(row) }
@@ -50,9 +46,13 @@ extension EngineStore: EngineStorage {
         """
     }
 
-    private func lockQueues(
+    private typealias ClaimedQueue = (claim: QueueClaim, queue: QueueState)
+
+    /// - Returns: the queues, locked, and rows of their instances, their open attempts and the partitions; of
+    ///   no queue there are no rows.
+    private func lockAndLoad(
         _ selection: LookSelection, _ transaction: PostgresConnection
-    ) async throws -> [(claim: QueueClaim, queue: QueueState)] {
+    ) async throws -> (queues: [ClaimedQueue], rows: [PostgresResult]) {
         switch selection {
         case .due(let limit, let token):
             let rows = try await transaction.execute(
@@ -61,25 +61,36 @@ extension EngineStore: EngineStorage {
                 WHERE NOT is_cleaned AND look_at <= now() AND look_at < 'infinity' ORDER BY look_at LIMIT \(limit)
                 FOR UPDATE SKIP LOCKED
                 """)
-            return try rows.map { row in
+            guard !rows.isEmpty else { return ([], []) }
+            let queues = try rows.map { row in
                 let queue = try QueueState(row, plans)
                 return (QueueClaim(queueID: queue.queueID, token: token), queue)
             }
+            return (queues, try await transaction.execute(Self.parts(of: queues.map(\.0.queueID.rawValue))))
         case .claimed(let claims):
-            // In a fixed order, so that two transactions cannot wait for each other.
-            let rows = try await transaction.execute(
-                """
-                SELECT \(raw: QueueState.columns) FROM streamforge.queues
-                WHERE queue_id = ANY(\(claims.map(\.queueID.rawValue))::text[]) ORDER BY queue_id FOR UPDATE
-                """)
+            let ids = claims.map(\.queueID.rawValue)
+            // In a fixed order, so that two transactions cannot wait for each other. Each statement sees what
+            // was written before it began: the second ones see what the lock had to wait for.
+            var results = try await transaction.execute(
+                [
+                    """
+                    SELECT \(raw: QueueState.columns) FROM streamforge.queues
+                    WHERE queue_id = ANY(\(ids)::text[]) ORDER BY queue_id FOR UPDATE
+                    """
+                ] + Self.parts(of: ids))
             let tokens = Dictionary(claims.map { ($0.queueID, $0.token) }) { _, newer in newer }
-            return try rows.compactMap { row in
+            let queues = try results.removeFirst().compactMap { row -> ClaimedQueue? in
                 let queue = try QueueState(row, plans)
                 guard let token = try row["claim_token", as: String?.self], tokens[queue.queueID] == token
                 else { return nil }
                 return (QueueClaim(queueID: queue.queueID, token: token), queue)
             }
+            return (queues, results)
         }
+    }
+
+    private static func parts(of queues: [String]) -> [PostgresQuery] {
+        [instances(of: queues), openAttempts(of: queues), PartitionFacts.query]
     }
 
     private static func schedule(after result: LookResult) -> QueueSchedule {

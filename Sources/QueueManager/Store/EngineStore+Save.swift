@@ -11,7 +11,7 @@ enum QueueSchedule: Sendable {
     /// Nobody holds it any more; nil: only when somebody asks.
     case release(lookAgain: Int64?)
 
-    fileprivate var word: String {
+    var word: String {
         switch self {
         case .keep: "keep"
         case .soon: "soon"
@@ -20,11 +20,11 @@ enum QueueSchedule: Sendable {
         }
     }
 
-    fileprivate var token: String? {
+    var token: String? {
         if case .claim(let token) = self { token } else { nil }
     }
 
-    fileprivate var lookAgain: Int64? {
+    var lookAgain: Int64? {
         if case .release(let milliseconds) = self { milliseconds } else { nil }
     }
 
@@ -115,7 +115,7 @@ extension EngineStore {
             """
     }
 
-    private static func saveAttempts(_ queues: [QueueState]) throws -> PostgresQuery? {
+    static func saveAttempts(_ queues: [QueueState]) throws -> PostgresQuery? {
         let rows = queues.flatMap { queue in
             queue.changes.attempts.sorted().compactMap { id in
                 queue.attempts[id].map { (queue: queue.queueID.rawValue, id: id, state: $0) }
@@ -194,7 +194,7 @@ extension EngineStore {
         """
     }
 
-    private static func saveCommands(_ queues: [QueueState]) throws -> [PostgresQuery] {
+    static func saveCommands(_ queues: [QueueState]) throws -> [PostgresQuery] {
         var statements: [PostgresQuery] = []
         let commands = queues.flatMap(\.changes.commands)
         if !commands.isEmpty {
@@ -210,7 +210,9 @@ extension EngineStore {
                 AS x(queue_id, command_seq, step, instance, attempt, payload)
                 """)
         }
-        let settled = queues.flatMap { queue in
+        // Who never had a command has none in the outbox.
+        let commanded = queues.filter { $0.commandSeq > 0 }
+        let settled = commanded.flatMap { queue in
             queue.changes.settledAttempts.map { (queue: queue.queueID.rawValue, id: $0) }
         }
         if !settled.isEmpty {
@@ -224,7 +226,7 @@ extension EngineStore {
                 AND o.attempt = x.attempt
                 """)
         }
-        let final = queues.filter(\.changes.dropsCommands).map(\.queueID.rawValue)
+        let final = commanded.filter(\.changes.dropsCommands).map(\.queueID.rawValue)
         if !final.isEmpty {
             statements.append(
                 "DELETE FROM streamforge.outbox WHERE queue_id = ANY(\(final)::text[]) AND sends > 0")
@@ -237,7 +239,7 @@ extension EngineStore {
     }
 
     /// The timestamp of a column of milliseconds.
-    private static func timestamp(_ column: String) -> String {
+    static func timestamp(_ column: String) -> String {
         "timestamptz 'epoch' + \(column) * interval '1 millisecond'"
     }
 }
