@@ -68,6 +68,7 @@ package final class PoolLauncher: JobLauncher {
 
     package func isLaunchRepeatable(for target: Target) -> Bool { false }
     package func pollInterval(for target: Target) -> Duration? { nil }
+    package func isHeardOfSoon(for target: Target) -> Bool { true }
 
     package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         let operation = "offer \(job.id)"

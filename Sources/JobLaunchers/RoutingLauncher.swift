@@ -30,6 +30,8 @@ package struct RoutingLauncher: JobLauncher {
 
     package func pollInterval(for target: Target) -> Duration? { route(target).pollInterval(for: target) }
 
+    package func isHeardOfSoon(for target: Target) -> Bool { route(target).isHeardOfSoon(for: target) }
+
     package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         try await route(job.target).launch(job)
     }

@@ -119,16 +119,18 @@ final class ConnectionHandle {
     ///
     /// The task's cancellation asks the server to stop the statement and goes on until it has; whoever
     /// waits sees the statement's own outcome then.
-    func drive(_ operation: String, until isDone: () throws(PostgresError) -> Bool) throws(PostgresError) {
+    func drive(_ operation: @autoclosure () -> String, until isDone: () throws(PostgresError) -> Bool)
+        throws(PostgresError)
+    {
         var lastProgress = ContinuousClock.now
         var cancelledAt: ContinuousClock.Instant?
         while true {
             let unsent = PQflush(pointer)
-            if unsent < 0 || isBroken { throw lost(operation) }
+            if unsent < 0 || isBroken { throw lost(operation()) }
             if try isDone() { return }
             if cancelSignal.isRequested {
                 cancelledAt = cancelledAt ?? .now
-                try cancelStatement(operation, since: cancelledAt)
+                try cancelStatement(operation(), since: cancelledAt)
             }
             let events = Int16(POLLIN) | (unsent == 1 ? Int16(POLLOUT) : 0)
             var limit = silenceMax
@@ -136,11 +138,12 @@ final class ConnectionHandle {
             let ready = poll(events: events, limit: limit)
             if ready != 0 { lastProgress = .now }
             if Int32(ready) & (POLLIN | POLLHUP | POLLERR) != 0, PQconsumeInput(pointer) == 0 {
-                throw lost(operation)
+                throw lost(operation())
             }
             if let silenceMax, lastProgress.duration(to: .now) > silenceMax {
                 throw PostgresError(
-                    .connectionLost, operation: operation, message: "the server was silent for \(silenceMax)")
+                    .connectionLost, operation: operation(),
+                    message: "the server was silent for \(silenceMax)")
             }
         }
     }

@@ -129,8 +129,9 @@ struct Pipeline {
                 PQclear(pointer)
                 answer = .failure(aborted(item))
             default:
-                answer = .success(
-                    PostgresResult(storage: ResultStorage(pointer, operation: operationText(item))))
+                let sql = sql(of: item)
+                let storage = ResultStorage(pointer, operation: PostgresQuery.operation(of: sql))
+                answer = .success(PostgresResult(storage: storage))
             }
         }
     }
@@ -175,12 +176,17 @@ struct Pipeline {
         groupFailed = false
     }
 
-    private func operationText(_ item: Expected) -> String {
+    /// The statement's text; empty where none is meant.
+    private func sql(of item: Expected) -> String {
         switch item {
-        case .prepare(let sql, _): PostgresQuery.operation(of: sql)
-        case .statement(let index): queries[index].operation
-        case .sync: operation
+        case .prepare(let sql, _): sql
+        case .statement(let index): queries[index].sql
+        case .sync: ""
         }
+    }
+
+    private func operationText(_ item: Expected) -> String {
+        if case .sync = item { operation } else { PostgresQuery.operation(of: sql(of: item)) }
     }
 
     private func aborted(_ item: Expected) -> PostgresError {

@@ -347,14 +347,14 @@ extension PostgresConnection {
 
     /// Runs blocking work on our own thread; the task's cancellation reaches it through the signal.
     private func work<R>(
-        _ operation: String, inCopy: Bool = false, isCancellable: Bool = true,
+        _ operation: @autoclosure () -> String, inCopy: Bool = false, isCancellable: Bool = true,
         _ body: (isolated PostgresConnection, ConnectionHandle) throws(PostgresError) -> R
     ) async throws(PostgresError) -> R {
         switch state {
         case .ended(let error): throw error
         case .copying where !inCopy:
             throw PostgresError(
-                .busy, operation: operation, message: "a COPY is under way on this connection")
+                .busy, operation: operation(), message: "a COPY is under way on this connection")
         case .copying, .ready: break
         }
         guard let handle else { preconditionFailure("a connection in use has a handle") }

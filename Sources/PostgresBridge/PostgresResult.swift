@@ -67,14 +67,15 @@ package struct PostgresRow: Sendable {
 /// `@unchecked Sendable`: a finished result is never changed, and libpq allows reading one from any thread.
 final class ResultStorage: @unchecked Sendable {
     private let result: OpaquePointer
-    let operation: String
+    /// Told by errors only; to cut it out of the statement for every result would cost more than reading it.
+    private let describe: @Sendable () -> String
     let rowCount: Int
     let columns: [String]
     let columnIndices: [String: Int]
 
-    init(_ result: OpaquePointer, operation: String) {
+    init(_ result: OpaquePointer, operation: @escaping @autoclosure @Sendable () -> String) {
         self.result = result
-        self.operation = operation
+        describe = operation
         rowCount = Int(PQntuples(result))
         columns = (0..<PQnfields(result)).map { String(cString: PQfname(result, $0)) }
         // The first of two columns of one name wins.
@@ -83,6 +84,7 @@ final class ResultStorage: @unchecked Sendable {
 
     deinit { PQclear(result) }
 
+    var operation: String { describe() }
     var affectedRows: Int { Int(String(cString: PQcmdTuples(result))) ?? 0 }
     var commandTag: String { String(cString: PQcmdStatus(result)) }
 

@@ -284,6 +284,7 @@ extension MemoryEngineStorage: EngineStorage {
         var report = ApplyReport()
         for batch in batches {
             partitions[batch.from.partition]?.nextOffset = batch.nextOffset
+            for id in Set(batch.events.compactMap(\.event?.queueID)) { followUp(id, batch, look) }
             let facts = EventFacts(
                 now: clock(), blindMilliseconds: partitions[batch.from.partition]?.blind ?? 0)
             for event in batch.events {
@@ -303,6 +304,28 @@ extension MemoryEngineStorage: EngineStorage {
         return report
     }
 
+    /// The claim that a queue was handed in with, if it still holds and the queue may be looked at.
+    private func handedIn(_ stored: StoredQueue, _ look: EventLook?) -> QueueClaim? {
+        guard let look, let claim = look.held[stored.state.queueID], claim.token == stored.claimToken else {
+            return nil
+        }
+        return claim
+    }
+
+    private func mayLook(at stored: StoredQueue, _ look: EventLook) -> Bool {
+        (stored.claimToken == nil || handedIn(stored, look) != nil)
+            && !resources.limits.concern(stored.state.plan)
+            && stored.state.instances.count <= ApplyReport.lookInstancesMax
+    }
+
+    /// Writes down what came of the effects of a queue that was handed in.
+    private func followUp(_ id: QueueID, _ batch: EventBatch, _ look: EventLook?) {
+        guard let look, var stored = queues[id], handedIn(stored, look) != nil, mayLook(at: stored, look)
+        else { return }
+        look.followUp(&stored.state, facts(batch.from.partition, clock()))
+        queues[id] = stored
+    }
+
     private func apply(
         _ event: QueueEvent, _ facts: EventFacts,
         _ work: (inout QueueState, QueueEvent, EventFacts) -> Bool
@@ -315,17 +338,17 @@ extension MemoryEngineStorage: EngineStorage {
         return isApplied
     }
 
-    /// Writes what events changed in a queue, and looks at it if that has no effects.
+    /// Writes what events changed in a queue, and looks at it if nobody else holds it.
     private func settle(_ id: QueueID, _ partition: Int32, _ look: EventLook?, _ report: inout ApplyReport) {
-        guard var stored = queues[id], !stored.state.changes.isEmpty else { return }
+        guard var stored = queues[id] else { return }
         let now = clock()
-        if let look, stored.claimToken == nil, !resources.limits.concern(stored.state.plan),
-            stored.state.instances.count <= ApplyReport.lookInstancesMax,
-            let plan = stored.state.lookAhead(facts(partition, now), look)
+        let held = handedIn(stored, look)
+        guard held != nil || !stored.state.changes.isEmpty else { return }
+        if let look, mayLook(at: stored, look),
+            let plan = report.look(at: &stored.state, look, held: held, facts(partition, now))
         {
-            report.note(stored.state, plan)
             write(&stored)
-            stored.lookAt = plan.lookAgain.map { now + $0 }
+            schedule(&stored, plan, token: held?.token ?? look.token, now)
         } else {
             let asksForLook = stored.state.changes.needsLook
             write(&stored)

@@ -132,6 +132,12 @@ final class ReplicaRun: @unchecked Sendable {
         }
         repeatTurns(pause: 1_000) { try await reconciler.renewClaims() }
         repeatTurns(pause: 5_000) { try await reconciler.refreshControlEnds() }
+        reconciler.setHeldTicker { [self] in
+            world.spawn {
+                while !self.isDead, reconciler.tickHeld() { await world.sleep(100) }
+                if self.isDead { reconciler.closeHeld() }
+            }
+        }
         repeatTurns(pause: 500) { while try await dispatcher.turn() > 0 {} }
         repeatTurns(pause: 500) { try await self.read(reader) }
     }

@@ -84,6 +84,8 @@ final class SimulatedCluster: @unchecked Sendable {
             cluster.isPooled(target) ? nil : .milliseconds(500)
         }
 
+        func isHeardOfSoon(for target: Target) -> Bool { cluster.isPooled(target) }
+
         func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
             try await call("launch") { cluster.start(job) }
         }

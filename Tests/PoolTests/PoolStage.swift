@@ -31,7 +31,7 @@ final class PoolStage: Sendable {
         admin = try KafkaAdmin(connection)
         producer = try KafkaProducer(connection)
         var configuration = KafkaConsumerConfiguration()
-        configuration.idleRestMax = .milliseconds(2)
+        configuration.idleRestMax = .milliseconds(3)
         consumer = try KafkaConsumer(connection, configuration)
         folder = FileManager.default.temporaryDirectory.appending(path: uniqueName("pool")).path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -240,7 +240,7 @@ struct BackfillServiceTests {
 }
 
 extension Array {
-    fileprivate func asyncMap<Value>(_ body: (Element) async throws -> Value) async throws -> [Value] {
+    func asyncMap<Value>(_ body: (Element) async throws -> Value) async throws -> [Value] {
         var values: [Value] = []
         for element in self { values.append(try await body(element)) }
         return values

@@ -128,30 +128,89 @@ struct EventStorageContract {
         }
     }
 
+    /// Ends every queue it looks at, and finds something to do outside for some.
+    private func look(
+        claims: Int, held: [QueueClaim] = [], busy: Set<QueueID> = [], seen: Recorded<QueueID>
+    ) -> EventLook {
+        EventLook(
+            token: "look", claimsMax: claims,
+            held: Dictionary(held.map { ($0.queueID, $0) }) { first, _ in first },
+            followUp: { queue, facts in queue.apply(.end(.failed, reason: "followed"), Stage.context(facts))
+            },
+            work: { queue, facts, _ in
+                seen.append(queue.queueID)
+                if !queue.status.isFinal {
+                    queue.apply(.end(.failed, reason: "looked"), Stage.context(facts))
+                }
+                return busy.contains(queue.queueID) ? .hold() : .rest(nil)
+            })
+    }
+
     @Test(arguments: StorageKind.allCases)
-    func `a queue that nobody holds is looked at with its events, if nothing is left to do outside`(
-        kind: StorageKind
-    ) async throws {
+    func `a queue that nobody holds is looked at with its events`(kind: StorageKind) async throws {
         try await kind.withStage { stage in
-            let (quiet, busy) = (try await stage.createStopped("a"), try await stage.createStopped("b"))
-            let held = try await stage.createStopped("c")
+            let ids = try await ["a", "b", "c", "d"].asyncMap { try await stage.createStopped($0) }
+            let (quiet, busy, second, held) = (ids[0], ids[1], ids[2], ids[3])
             _ = try await stage.renew("one")
             try await stage.storage.requestLook(at: held)
             #expect(try await stage.lookDue("x") == [held])
             let seen = Recorded<QueueID>()
-            let words = try [quiet, busy, held].map { try stage.event($0, .interrupted, seq: 1) }
-            let report = try await stage.apply([Stage.batch(words)]) { queue, facts in
-                seen.append(queue.queueID)
-                queue.apply(.end(.failed, reason: "looked"), Stage.context(facts))
-                return queue.queueID == busy ? .hold() : .rest(nil)
-            }
-            #expect(Set(seen.all) == [quiet, busy])
-            #expect(report.looked.map(\.queueID) == [quiet] && report.looked.first?.status == .failed)
-            #expect(report.applied == 3 && report.needsLook)
-            #expect(try await stage.lookDue("y") == [busy])
+            let words = try ids.map { try stage.event($0, .interrupted, seq: 1) }
+            let report = try await stage.apply(
+                [Stage.batch(words)], look: look(claims: 1, busy: [busy, second], seen: seen))
+            #expect(Set(seen.all) == [quiet, busy, second])
+            #expect(report.applied == 4 && report.needsLook)
+            #expect(report.looked.map(\.claim.queueID) == [quiet, busy])
+            #expect(report.looked.map { $0.plan.effects.isEmpty } == [true, false])
+            // The first one with something to do is ours, for the second there was no room.
+            #expect(try await stage.lookDue("y") == [second])
+            let again = try await stage.look(.claimed([QueueClaim(queueID: busy, token: "look")]))
+            #expect(again.map(\.queue.status) == [.failed])
             #expect(try await stage.show(quiet).queue.status == .failed)
             let numbers = try await stage.historyNumbers(quiet)
             #expect(numbers == Array(1...Int64(numbers.count)))
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `a queue that its holder hands in is followed up before its events, looked at and given back`(
+        kind: StorageKind
+    ) async throws {
+        try await kind.withStage { stage in
+            let (mine, lost) = (try await stage.createStopped("a"), try await stage.createStopped("b"))
+            _ = try await stage.renew("one")
+            for id in [mine, lost] { try await stage.storage.requestLook(at: id) }
+            #expect(Set(try await stage.lookDue("x")) == [mine, lost])
+            let seen = Recorded<QueueID>()
+            let claims = [QueueClaim(queueID: mine, token: "x"), QueueClaim(queueID: lost, token: "older")]
+            // A repeat changes nothing, but what came of the effects must be written all the same.
+            let report = try await stage.apply(
+                [Stage.batch(try [mine, lost].map { try stage.event($0, .started, seq: 1) })],
+                look: look(claims: 0, held: claims, seen: seen))
+            #expect(seen.all == [mine] && report.looked.map(\.claim) == [claims[0]])
+            #expect(report.looked.first?.queue.reason == "followed")
+            #expect(try await stage.look(.claimed([claims[0]])).isEmpty)
+            #expect(try await stage.look(.claimed([QueueClaim(queueID: lost, token: "x")])).count == 1)
+            #expect(try await stage.show(mine).queue.reason == "followed")
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
+    func `a queue that was handed in stays claimed while there is something to do outside`(
+        kind: StorageKind
+    ) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a")
+            _ = try await stage.renew("one")
+            try await stage.storage.requestLook(at: id)
+            #expect(try await stage.lookDue("x") == [id])
+            let claim = QueueClaim(queueID: id, token: "x")
+            let report = try await stage.apply(
+                [Stage.batch([try stage.event(id, .started, seq: 1)])],
+                look: look(claims: 0, held: [claim], busy: [id], seen: Recorded()))
+            #expect(report.looked.map(\.claim) == [claim])
+            #expect(try await stage.lookDue("y").isEmpty)
+            #expect(try await stage.look(.claimed([claim])).count == 1)
         }
     }
 

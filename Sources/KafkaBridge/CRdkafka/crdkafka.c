@@ -281,7 +281,8 @@ int64_t crdk_brake_answered(crdk_brake *brake, int32_t broker, size_t length, in
         return 0;
     }
     int64_t rest = __atomic_load_n(next_rest, __ATOMIC_RELAXED);
-    int64_t longer = 2 * rest < brake->rest_max_us ? 2 * rest : brake->rest_max_us;
+    int64_t grown = rest + rest / 8;
+    int64_t longer = grown < brake->rest_max_us ? grown : brake->rest_max_us;
     __atomic_store_n(next_rest, longer, __ATOMIC_RELAXED);
     return rest;
 }

@@ -80,7 +80,7 @@ package struct EngineKafka: Service {
         configuration.offsetReset = .earliest
         configuration.fetchWaitMax = .milliseconds(100)
         // Every step of a queue waits for it.
-        configuration.idleRestMax = .milliseconds(2)
+        configuration.idleRestMax = .milliseconds(3)
         configuration.statisticsInterval = KafkaTelemetry.statisticsInterval
         let consumer = try KafkaConsumer(connection, configuration, observe: observe)
         return .kafka(consumer, admin, topic: broker.eventsTopic)

@@ -46,9 +46,8 @@ package protocol EngineStorage: Sendable {
 
     /// Applies events and moves the offsets of their partitions, all or nothing.
     ///
-    /// Small queues that want to be looked at and that nobody holds are looked at in the same transaction, as long
-    /// as that leaves nothing to do outside: what only has to be written down costs no transaction of its own.
-    /// Without `look` events are only applied.
+    /// Small queues that want to be looked at, and that nobody holds or whose holder hands them in, are looked at in
+    /// the same transaction; see ``EventLook``. Without `look` events are only applied.
     /// - Throws: ``PartitionLost`` when another reader has moved an offset or owns a partition.
     func apply(
         _ batches: [EventBatch], owner: String, look: EventLook?,
@@ -62,9 +61,6 @@ package protocol EngineStorage: Sendable {
     /// - Returns: how many were sent.
     func dispatch(limit: Int, _ send: ([ControlCommand]) async throws -> Void) async throws -> Int
 }
-
-/// Plans a look at a queue whose events were just applied.
-package typealias EventLook = @Sendable (inout QueueState, LookFacts) -> LookPlan
 
 /// Which queues to look at.
 package enum LookSelection: Sendable {
@@ -179,41 +175,6 @@ package struct PartitionRenewal: Sendable {
     package init(partitions: [OwnedPartition], clock: Int64) {
         self.partitions = partitions
         self.clock = clock
-    }
-}
-
-/// What became of the events of some batches.
-package struct ApplyReport: Sendable {
-    /// Queues of at most this many instances are looked at together with their events.
-    package static let lookInstancesMax = 16
-
-    package var applied = 0
-    /// Repeats, and events of queues or attempts that are not known.
-    package var skipped = 0
-    /// Some queue is to be looked at, soon.
-    package var needsLook = false
-    /// Queues that were looked at already, as written.
-    package var looked: [QueueState] = []
-
-    package init() {}
-
-    /// A queue was looked at and is not held by anybody.
-    package mutating func note(_ queue: QueueState, _ plan: LookPlan) {
-        looked.append(queue)
-        if plan.isSoon { needsLook = true }
-    }
-}
-
-extension QueueState {
-    /// Looks at a queue that events have asked to be looked at; what would leave something to do outside is
-    /// forgotten.
-    package mutating func lookAhead(_ facts: LookFacts, _ look: EventLook) -> LookPlan? {
-        guard changes.needsLook else { return nil }
-        var looked = self
-        let plan = look(&looked, facts)
-        guard plan.effects.isEmpty else { return nil }
-        self = looked
-        return plan
     }
 }
 

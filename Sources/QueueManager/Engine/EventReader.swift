@@ -2,13 +2,6 @@ import ServiceLifecycle
 import ServiceRuntime
 import Workflow
 
-/// Looks at queues in the transaction that applies their events; see ``Reconciler/lookAhead``.
-package struct LookAhead: Sendable {
-    package var look: EventLook
-    /// Told what was looked at, after it is written.
-    package var announce: @Sendable ([QueueState]) -> Void
-}
-
 /// Reads queue-events by assignment and applies what it reads together with its offsets (design decision 3).
 ///
 /// Partitions are shared out by rows in PostgreSQL, not by a consumer group; a replica that dies loses them
@@ -112,6 +105,7 @@ package struct EventSession: Sendable {
             reader.observe(.partitionsOwned(now.keys.sorted()))
             try await source.assign(now.mapValues(\.nextOffset))
             owned = now
+            reader.looker.setPartitions(Set(now.keys))
         }
         // Without an answer no lease is judged; reading goes on.
         ends = (try? await source.ends(owned.keys.sorted())) ?? [:]
@@ -131,18 +125,24 @@ package struct EventSession: Sendable {
     private mutating func apply(_ batches: [EventBatch]) async throws {
         let (policy, jitter) = (reader.policy, reader.jitter)
         reader.crashPoints.reach(.beforeEventApply)
-        let report = try await reader.store.apply(
-            batches, owner: reader.replica, look: reader.looker.look
-        ) { queue, event, facts in
-            let context = OperationContext(
-                now: facts.now, policy: policy, blindMilliseconds: facts.blindMilliseconds,
-                jitter: jitter())
-            return queue.apply(event, context)
+        let turn = reader.looker.begin(Set(batches.flatMap { $0.events.compactMap(\.event?.queueID) }))
+        let report: ApplyReport
+        do {
+            report = try await reader.store.apply(batches, owner: reader.replica, look: turn.look) {
+                queue, event, facts in
+                let context = OperationContext(
+                    now: facts.now, policy: policy, blindMilliseconds: facts.blindMilliseconds,
+                    jitter: jitter())
+                return queue.apply(event, context)
+            }
+        } catch {
+            turn.abandon()
+            throw error
         }
         reader.crashPoints.reach(.afterEventApply)
         for batch in batches { owned[batch.from.partition]?.nextOffset = batch.nextOffset }
         reader.observe(.eventsApplied(count: report.applied, skipped: report.skipped))
-        reader.looker.announce(report.looked)
+        await turn.finish(report)
         if report.applied > 0 { reader.changed(report.needsLook) }
     }
 

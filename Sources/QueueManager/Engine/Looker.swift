@@ -97,14 +97,30 @@ struct Looker: Sendable {
         _ queue: inout QueueState, _ facts: LookFacts, token: String, _ followUp: LookFollowUp?,
         _ controlEnds: [Int64]?
     ) -> LookPlan {
-        let context = OperationContext(
+        if let followUp { apply(followUp, to: &queue, facts) }
+        return plan(&queue, facts, token: token, followUp?.touched ?? TouchedEffects(), controlEnds)
+    }
+
+    /// Writes down what came of the effects of a claimed queue.
+    func apply(_ followUp: LookFollowUp, to queue: inout QueueState, _ facts: LookFacts) {
+        let context = context(facts, token: followUp.claim.token)
+        for operation in followUp.operations { queue.apply(operation, context) }
+    }
+
+    func plan(
+        _ queue: inout QueueState, _ facts: LookFacts, token: String, _ touched: TouchedEffects,
+        _ controlEnds: [Int64]?
+    ) -> LookPlan {
+        let planner = LookPlanner(
+            context: context(facts, token: token), facts: facts,
+            control: control(of: queue.queueID, controlEnds), jobs: parts.launcher, touched: touched)
+        return planner.plan(&queue)
+    }
+
+    private func context(_ facts: LookFacts, token: String) -> OperationContext {
+        OperationContext(
             now: facts.now, policy: parts.policy, blindMilliseconds: facts.blindMilliseconds,
             jitter: parts.jitter(), token: token)
-        for operation in followUp?.operations ?? [] { queue.apply(operation, context) }
-        let planner = LookPlanner(
-            context: context, facts: facts, control: control(of: queue.queueID, controlEnds),
-            jobs: parts.launcher, touched: followUp?.touched ?? TouchedEffects())
-        return planner.plan(&queue)
     }
 
     private func control(of queue: QueueID, _ ends: [Int64]?) -> ControlPosition? {

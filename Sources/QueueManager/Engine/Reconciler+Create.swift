@@ -38,7 +38,8 @@ extension Reconciler {
         await carryOut(claimed) { try await looker.look(again: [$0], state.controlEnds).first ?? nil }
     }
 
-    private func handOver(_ claimed: LookResult) async {
+    /// Gives a queue that was claimed to whoever carries out its effects.
+    func handOver(_ claimed: LookResult) async {
         if state.carrier?(claimed) == true { return }
         // We stop: another replica takes it over at once; if this fails, when the claim has run out.
         _ = state.remove(claimed.claim)

@@ -13,6 +13,7 @@ package struct Reconciler: Service {
     let commandWakeups: Wakeups
     let looker: Looker
     let state = ReconcilerState(claimsMax: Self.claimedMax)
+    let held = HeldFollowUps()
     private let effects: EffectRunner
     private let followUps: GroupCommit<LookFollowUp, LookResult?>
 
@@ -24,6 +25,8 @@ package struct Reconciler: Service {
     /// Older ends of queue-control are as right: workers only read a little more.
     static let controlRefresh = Duration.seconds(5)
     static let renewInterval = Duration.seconds(1)
+    /// See ``HeldFollowUps``.
+    static let heldTick = Duration.milliseconds(50)
 
     package init(
         _ parts: ReconcilerParts, wakeups: Wakeups = Wakeups(), commandWakeups: Wakeups = Wakeups()
@@ -60,6 +63,15 @@ package struct Reconciler: Service {
                     try await renewClaims()
                 }
             }
+            group.addTask {
+                let arrivals = Wakeups()
+                held.setOnFirst { arrivals.signalHere() }
+                await loop("held", observe: parts.observe) {
+                    if held.isEmpty { return await arrivals.wait(atMost: .seconds(60)) }
+                    try await Task.sleep(for: Self.heldTick)
+                    held.tick()
+                }
+            }
             group.addTask { await lookLoop() }
         }
     }
@@ -84,6 +96,7 @@ package struct Reconciler: Service {
                 if results.count < Self.batchMax { try await waitForWork() }
             }
             setCarrier(nil)
+            held.close()
             feed.finish()
         }
     }
@@ -164,6 +177,10 @@ package struct Reconciler: Service {
                 followUp.operations = await effects.carryOut(current)
                 for effect in current.plan.effects { touched.insert(effect) }
                 followUp.touched = touched
+                if isHeld(current, followUp), case .looked(let next) = await held.hold(followUp) {
+                    current = next
+                    continue
+                }
                 guard let next = try await lookAgain(followUp) else {
                     return parts.observe(.claimLost(first.claim.queueID))
                 }
@@ -183,17 +200,5 @@ package struct Reconciler: Service {
         if queues.contains(where: { !$0.changes.commands.isEmpty }) { commandWakeups.signal() }
         let ended = queues.filter { $0.status.isFinal && !$0.changes.isEmpty }
         if !ended.isEmpty { parts.onEnd(ended.map(\.queueID)) }
-    }
-
-    /// Looks for the event reader: nothing that has effects, so nobody needs to hold the queue.
-    package var lookAhead: LookAhead {
-        LookAhead(
-            look: { [looker, state] queue, facts in
-                looker.decide(&queue, facts, token: "", nil, state.controlEnds)
-            },
-            announce: { queues in
-                for queue in queues { parts.observe(queue) }
-                announce(queues)
-            })
     }
 }

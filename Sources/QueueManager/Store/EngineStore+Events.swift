@@ -61,8 +61,13 @@ extension EngineStore {
     ) async throws -> ApplyReport {
         try await pool.withTransaction { transaction in
             var concerned = try await loadConcerned(
-                by: batches, owner: owner, wantsLooks: look != nil, transaction)
+                by: batches, owner: owner, look, transaction)
             var report = ApplyReport()
+            for (id, partition) in concerned.free where concerned.held[id] != nil {
+                guard var queue = concerned.queues.removeValue(forKey: id) else { continue }
+                look?.followUp(&queue, concerned.facts.look(partition))
+                concerned.queues[id] = queue
+            }
             for batch in batches {
                 let partition = concerned.facts.event(batch.from.partition)
                 for event in batch.events.map(\.event) {
@@ -78,11 +83,12 @@ extension EngineStore {
             for var queue in concerned.queues.values.sorted(by: { $0.queueID.rawValue < $1.queueID.rawValue })
             {
                 var schedule: QueueSchedule = queue.changes.needsLook ? .soon : .keep
+                let held = concerned.held[queue.queueID]
                 if let look, let partition = concerned.free[queue.queueID],
-                    let plan = queue.lookAhead(concerned.facts.look(partition), look)
+                    let plan = report.look(
+                        at: &queue, look, held: held, concerned.facts.look(partition))
                 {
-                    schedule = .release(lookAgain: plan.lookAgain)
-                    report.note(queue, plan)
+                    schedule = QueueSchedule(after: plan, token: held?.token ?? look.token)
                 } else if queue.changes.needsLook {
                     report.needsLook = true
                 }
@@ -115,13 +121,15 @@ extension EngineStore {
         var queues: [QueueID: QueueState] = [:]
         /// Those that may be looked at, with all their instances, and their partitions.
         var free: [QueueID: Int32] = [:]
+        /// Those of them that were handed in.
+        var held: [QueueID: QueueClaim] = [:]
         var facts: PartitionFacts
     }
 
     /// Moves the offsets, locks the queues that events name and reads the instances and attempts they name; all
-    /// of those of small queues that nobody holds and nothing limits, if they are to be looked at.
+    /// of those of small queues that may be looked at and that nothing limits.
     private func loadConcerned(
-        by batches: [EventBatch], owner: String, wantsLooks: Bool, _ transaction: PostgresConnection
+        by batches: [EventBatch], owner: String, _ look: EventLook?, _ transaction: PostgresConnection
     ) async throws -> Concerned {
         let events = batches.flatMap { $0.events.compactMap(\.event) }
         let keys = Set(
@@ -143,12 +151,18 @@ extension EngineStore {
         try Self.checkMoved(results[0], batches)
         var queues: [QueueID: QueueState] = [:]
         var free: [QueueID: Int32] = [:]
+        var held: [QueueID: QueueClaim] = [:]
         for row in results[1] {
             let queue = try QueueState(row, plans)
             queues[queue.queueID] = queue
-            if wantsLooks, try row["claim_token", as: String?.self] == nil, isSmall(queue.plan) {
-                free[queue.queueID] = partitions[queue.queueID]
+            guard let look, isSmall(queue.plan) else { continue }
+            let token = try row["claim_token", as: String?.self]
+            if let token, let claim = look.held[queue.queueID], claim.token == token {
+                held[queue.queueID] = claim
+            } else if token != nil {
+                continue
             }
+            free[queue.queueID] = partitions[queue.queueID]
         }
         let whole = free.keys.map(\.rawValue)
         var (instances, attempts) = ([PostgresQuery](), [Self.attempts(keys)])
@@ -165,7 +179,7 @@ extension EngineStore {
         for row in rows.dropFirst(instances.count).joined() {
             try queues[try row.queueID("queue_id")]?.addAttempt(row)
         }
-        return Concerned(queues: queues, free: free, facts: try PartitionFacts(results[2]))
+        return Concerned(queues: queues, free: free, held: held, facts: try PartitionFacts(results[2]))
     }
 
     private static func instances(_ keys: some Collection<AttemptKey>) -> PostgresQuery {

@@ -56,7 +56,7 @@ extension EngineStore {
         let filter = QueueFilter(status: status, symbol: symbol)
         let rows = try await pool.execute(Self.list(filter, after: cursor, limit: limit))
         let page = rows.prefix(limit)
-        let queues = try page.map { try QueueRow($0) }
+        let queues = try page.map { try QueueRow($0, plans) }
         guard rows.count > limit, let last = page.last else { return (queues, nil) }
         return (
             queues,
@@ -138,7 +138,7 @@ extension EngineStore {
             ])
         }
         guard let row = results[0].first else { return nil }
-        let queue = try QueueRow(row)
+        let queue = try QueueRow(row, plans)
         return (queue, try results[1].map { try InstanceRow($0, attemptsMax: queue.plan.attemptsMax) })
     }
 

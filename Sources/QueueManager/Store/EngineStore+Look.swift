@@ -25,7 +25,9 @@ extension EngineStore: EngineStorage {
             }
             let changes = resources?.changes ?? ResourceTable.Changes()
             try await transaction.executeAndCommit(
-                try Self.save(results.map { ($0.queue, Self.schedule(after: $0)) }) + Self.save(changes))
+                try Self.save(
+                    results.map { ($0.queue, QueueSchedule(after: $0.plan, token: $0.claim.token)) })
+                    + Self.save(changes))
             return (results, changes.freed)
         }
         try await wake(freed)
@@ -91,11 +93,6 @@ extension EngineStore: EngineStorage {
 
     private static func parts(of queues: [String]) -> [PostgresQuery] {
         [instances(of: queues), openAttempts(of: queues), PartitionFacts.query]
-    }
-
-    private static func schedule(after result: LookResult) -> QueueSchedule {
-        result.plan.effects.isEmpty
-            ? .release(lookAgain: result.plan.lookAgain) : .claim(token: result.claim.token)
     }
 
     package func renew(_ claims: [QueueClaim]) async throws {

@@ -11,6 +11,11 @@ enum QueueSchedule: Sendable {
     /// Nobody holds it any more; nil: only when somebody asks.
     case release(lookAgain: Int64?)
 
+    /// As a look leaves it: claimed as long as there is something to do outside.
+    init(after plan: LookPlan, token: String) {
+        self = plan.effects.isEmpty ? .release(lookAgain: plan.lookAgain) : .claim(token: token)
+    }
+
     var word: String {
         switch self {
         case .keep: "keep"

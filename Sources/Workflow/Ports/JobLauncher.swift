@@ -26,6 +26,14 @@ package protocol JobLauncher: Sendable {
 
     /// Queues of jobs that ended, as a hint to look; may miss some.
     var ends: AsyncStream<QueueID> { get }
+
+    /// Whether an event of a job is likely to come within some milliseconds of its launch: then the launch is
+    /// written together with it. False unless said otherwise.
+    func isHeardOfSoon(for target: Target) -> Bool
+}
+
+extension JobLauncher {
+    package func isHeardOfSoon(for target: Target) -> Bool { false }
 }
 
 /// One attempt to run.

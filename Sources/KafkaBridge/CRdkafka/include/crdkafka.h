@@ -77,8 +77,9 @@ void crdk_list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int
 ///
 /// A broker is meant to hold such an answer back for `fetch.wait.max.ms`; one that does not is asked thousands
 /// of times a second. An answer that came at once, is small and exactly as long as the one before it holds
-/// nothing, most likely: the broker's thread sleeps before it goes on, twice as long each time, until an answer
-/// differs. If records do come in answers of one length, each is late by one rest.
+/// nothing, most likely: the broker's thread sleeps before it goes on, an eighth longer each time, until an answer
+/// differs. So a record is late by about an eighth of the time that nothing came, until the longest rest is
+/// reached. If records do come in answers of one length, each is late by one rest.
 typedef struct crdk_brake crdk_brake;
 
 /// @param held_back_us a fetch that took at least this long was held back by the broker: no rest.

@@ -140,7 +140,7 @@ package enum PoolProgram {
         configuration.groupInstanceID = memberName
         // A worker that died gives its offers to others after this.
         configuration.sessionTimeout = .seconds(10)
-        configuration.idleRestMax = .milliseconds(2)
+        configuration.idleRestMax = .milliseconds(3)
         configuration.prefetchBytesMax = 2 << 20
         return configuration
     }

@@ -1,0 +1,86 @@
+import Synchronization
+import Workflow
+
+/// Launches that are told to the store together with the first events of what was launched.
+///
+/// A worker of the pool answers an offer within milliseconds, so that the transaction for its event can write the
+/// launch too. What is not heard of within one or two ticks is written by itself. Bounded by the reconciler's
+/// claims: each of these has at most one.
+final class HeldFollowUps: Sendable {
+    enum Outcome: Sendable {
+        /// Written with the events, and looked at again.
+        case looked(LookResult)
+        /// Nobody has written it.
+        case left
+    }
+
+    /// A follow-up in the hands of whoever took it; it must be resumed once.
+    struct Held: Sendable {
+        let followUp: LookFollowUp
+        fileprivate let waiter: CheckedContinuation<Outcome, Never>
+
+        func resume(_ outcome: Outcome) { waiter.resume(returning: outcome) }
+    }
+
+    private struct State {
+        var waiting: [QueueID: (held: Held, ticks: Int)] = [:]
+        /// Partitions of queue-events that this replica reads: events of others come to another one.
+        var partitions: Set<Int32> = []
+        var isClosed = false
+        var onFirst: @Sendable () -> Void = {}
+    }
+
+    private let state = Mutex(State())
+
+    /// Tells who is to tick from now on until it is empty again.
+    func setOnFirst(_ onFirst: @escaping @Sendable () -> Void) { state.withLock { $0.onFirst = onFirst } }
+
+    var isEmpty: Bool { state.withLock { $0.waiting.isEmpty } }
+
+    func setPartitions(_ partitions: Set<Int32>) { state.withLock { $0.partitions = partitions } }
+
+    /// Whether events of this partition come to this replica.
+    func hears(_ partition: Int32) -> Bool {
+        state.withLock { !$0.isClosed && $0.partitions.contains(partition) }
+    }
+
+    /// Waits until events of the queue came and were written, or until a second tick.
+    func hold(_ followUp: LookFollowUp) async -> Outcome {
+        await withCheckedContinuation { waiter in
+            let (isHeld, onFirst) = state.withLock { state -> (Bool, (@Sendable () -> Void)?) in
+                let id = followUp.claim.queueID
+                guard !state.isClosed, state.waiting[id] == nil else { return (false, nil) }
+                defer { state.waiting[id] = (Held(followUp: followUp, waiter: waiter), 0) }
+                return (true, state.waiting.isEmpty ? state.onFirst : nil)
+            }
+            if !isHeld { waiter.resume(returning: .left) }
+            onFirst?()
+        }
+    }
+
+    /// Those of the given queues; each must be resumed.
+    func take(_ queues: some Sequence<QueueID>) -> [Held] {
+        state.withLock { state in queues.compactMap { state.waiting.removeValue(forKey: $0)?.held } }
+    }
+
+    /// Gives up waiting for those that were there at the last tick already.
+    func tick() {
+        let left = state.withLock { state in
+            let old = state.waiting.filter { $0.value.ticks > 0 }
+            for id in old.keys { state.waiting[id] = nil }
+            for id in state.waiting.keys { state.waiting[id]?.ticks += 1 }
+            return old.values.map(\.held)
+        }
+        for held in left { held.resume(.left) }
+    }
+
+    /// Holds nothing any more.
+    func close() {
+        let left = state.withLock { state in
+            state.isClosed = true
+            defer { state.waiting = [:] }
+            return state.waiting.values.map(\.held)
+        }
+        for held in left { held.resume(.left) }
+    }
+}

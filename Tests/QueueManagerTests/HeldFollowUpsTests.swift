@@ -1,0 +1,59 @@
+import Testing
+import Workflow
+
+@testable import QueueManager
+
+/// Who is resumed by what, without a store.
+struct HeldFollowUpsTests {
+    private static func followUp(_ suffix: String) throws -> LookFollowUp {
+        LookFollowUp(claim: QueueClaim(queueID: try #require(QueueID("wf-test-\(suffix)")), token: "t"))
+    }
+
+    /// Holds a follow-up in a task of its own and returns when it is held.
+    private func hold(
+        _ followUp: LookFollowUp, _ held: HeldFollowUps
+    ) async -> Task<HeldFollowUps.Outcome, Never> {
+        let task = Task { await held.hold(followUp) }
+        while held.isEmpty { await Task.yield() }
+        return task
+    }
+
+    private func isLeft(_ outcome: HeldFollowUps.Outcome) -> Bool {
+        if case .left = outcome { true } else { false }
+    }
+
+    @Test func `what is not taken is left at the second tick`() async throws {
+        let held = HeldFollowUps()
+        let task = await hold(try Self.followUp("abc123"), held)
+        held.tick()
+        #expect(!held.isEmpty)
+        held.tick()
+        #expect(held.isEmpty)
+        #expect(isLeft(await task.value))
+    }
+
+    @Test func `what is taken is resumed by its taker, and by no tick`() async throws {
+        let held = HeldFollowUps()
+        let followUp = try Self.followUp("abc123")
+        let task = await hold(followUp, held)
+        let other = try #require(QueueID("wf-test-abc124"))
+        #expect(held.take([other]).isEmpty)
+        let taken = held.take([followUp.claim.queueID])
+        #expect(taken.map(\.followUp.claim) == [followUp.claim] && held.isEmpty)
+        held.tick()
+        held.tick()
+        for one in taken { one.resume(.left) }
+        #expect(isLeft(await task.value))
+    }
+
+    @Test func `after the close nothing is held or heard`() async throws {
+        let held = HeldFollowUps()
+        held.setPartitions([2])
+        #expect(held.hears(2) && !held.hears(1))
+        let task = await hold(try Self.followUp("abc123"), held)
+        held.close()
+        #expect(isLeft(await task.value))
+        #expect(!held.hears(2))
+        #expect(isLeft(await held.hold(try Self.followUp("abc124"))))
+    }
+}
