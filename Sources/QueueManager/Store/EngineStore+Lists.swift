@@ -56,7 +56,7 @@ extension EngineStore {
         let filter = QueueFilter(status: status, symbol: symbol)
         let rows = try await pool.execute(Self.list(filter, after: cursor, limit: limit))
         let page = rows.prefix(limit)
-        let queues = try page.map { try QueueRow($0) }
+        let queues = try page.map { try QueueRow($0, plans) }
         guard rows.count > limit, let last = page.last else { return (queues, nil) }
         return (
             queues,
@@ -127,23 +127,17 @@ extension EngineStore {
 
     /// nil when there is no such queue.
     package func queue(_ id: QueueID) async throws -> (queue: QueueRow, instances: [InstanceRow])? {
-        try await pool.withTransaction(.init(isolation: .repeatableRead, isReadOnly: true)) { transaction in
-            try await Self.queue(id, transaction)
+        let results = try await pool.withTransaction(.init(isolation: .repeatableRead, isReadOnly: true)) {
+            try await $0.executeAndCommit([
+                "SELECT \(raw: QueueRow.columns) FROM streamforge.queues WHERE queue_id = \(id.rawValue)",
+                """
+                SELECT \(raw: InstanceRow.columns) FROM streamforge.instances i
+                WHERE i.queue_id = \(id.rawValue) ORDER BY i.position
+                """,
+            ])
         }
-    }
-
-    static func queue(
-        _ id: QueueID, _ connection: PostgresConnection
-    ) async throws -> (queue: QueueRow, instances: [InstanceRow])? {
-        let results = try await connection.execute([
-            "SELECT \(raw: QueueRow.columns) FROM streamforge.queues WHERE queue_id = \(id.rawValue)",
-            """
-            SELECT \(raw: InstanceRow.columns) FROM streamforge.instances i
-            WHERE i.queue_id = \(id.rawValue) ORDER BY i.position
-            """,
-        ])
         guard let row = results[0].first else { return nil }
-        let queue = try QueueRow(row)
+        let queue = try QueueRow(row, plans)
         return (queue, try results[1].map { try InstanceRow($0, attemptsMax: queue.plan.attemptsMax) })
     }
 

@@ -58,12 +58,12 @@ package struct QueueRow: Sendable {
         isTerminated = false
     }
 
-    init(_ row: PostgresRow) throws {
+    init(_ row: PostgresRow, _ plans: PlanCache) throws {
         queueID = try row.queueID("queue_id")
         status = try row.word("status", as: QueueStatus.self)
         run = try row["run", as: Int.self]
         reason = try row["reason", as: String?.self]
-        plan = try MessageCodec.decode(Plan.self, fromText: try row["plan", as: String.self])
+        plan = try plans.plan(try row["plan", as: String.self])
         asOf = try row["as_of", as: Int64.self]
         createdAt = try row["created_at", as: String.self]
         startedAt = try row["started_at", as: String?.self]
