@@ -127,9 +127,8 @@ extension EngineStore {
 
     /// nil when there is no such queue.
     package func queue(_ id: QueueID) async throws -> (queue: QueueRow, instances: [InstanceRow])? {
-        let snapshot = PostgresTransactionOptions(isolation: .repeatableRead, isReadOnly: true)
-        let results = try await pool.withTransaction(snapshot) { transaction in
-            try await transaction.executeAndCommit([
+        let results = try await pool.withTransaction(.init(isolation: .repeatableRead, isReadOnly: true)) {
+            try await $0.executeAndCommit([
                 "SELECT \(raw: QueueRow.columns) FROM streamforge.queues WHERE queue_id = \(id.rawValue)",
                 """
                 SELECT \(raw: InstanceRow.columns) FROM streamforge.instances i
