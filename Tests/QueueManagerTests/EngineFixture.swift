@@ -38,7 +38,7 @@ struct EngineFixture: Sendable {
             createTopic: { name, partitions, _ in
                 topics.append(name)
                 topicPartitions.append(partitions)
-            }, deleteTopics: { $0.forEach(deleted.append) },
+            }, deleteTopics: { $0.forEach(deleted.append) }, topicNames: { topics.all },
             endOffset: { topic, _ in
                 if isBrokerAway.value { throw FixtureError(detail: "the broker is away") }
                 return topic == "queue-events" ? eventsEnd.value : 0
