@@ -153,7 +153,8 @@ final class Judge: @unchecked Sendable {
             let earlier = queue.run > 1 ? queue.plan.topics(queue.queueID, runs: queue.run - 1) : []
             let needed = Set(queue.plan.topics(queue.queueID, runs: queue.run)).subtracting(earlier)
             if let topic = topics.first(where: { needed.contains($0) }) {
-                world.violate("the topic \(topic) was deleted while \(queue.queueID) is \(queue.status.rawValue)")
+                world.violate(
+                    "the topic \(topic) was deleted while \(queue.queueID) is \(queue.status.rawValue)")
             }
         }
     }

@@ -58,7 +58,8 @@ final class ReplicaRun: @unchecked Sendable {
         if world.fault("replica stopped for a while", Chances.stall) {
             standsUntil = world.now + Int64(world.random.pick(1_000...8_000))
         }
-        if name == "create topic", world.fault("replica stopped before it made a topic", Chances.stallAtTopic) {
+        if name == "create topic", world.fault("replica stopped before it made a topic", Chances.stallAtTopic)
+        {
             standsUntil = max(standsUntil, world.now + Int64(world.random.pick(2_000...20_000)))
         }
         if system == "database", world.fault("database cut", Chances.cut) {

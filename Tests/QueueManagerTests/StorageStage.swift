@@ -20,7 +20,7 @@ enum StorageKind: CaseIterable {
 
 /// A storage, and what a test of it needs beside the port itself.
 struct StorageStage: Sendable {
-    let storage: any EngineStorage
+    let storage: any EngineStorage & SweepStorage
     private let insert: @Sendable (NewQueue) async throws -> Void
     let request: @Sendable (QueueRequest, QueueID) async throws -> Void
     /// The numbers of a queue's history, in its order.
@@ -51,7 +51,7 @@ struct StorageStage: Sendable {
             pass: { milliseconds in
                 for (table, columns) in [
                     ("queues", ["look_at"]), ("outbox", ["send_at"]),
-                    ("event_partitions", ["owned_until", "caught_up_at"]),
+                    ("event_partitions", ["owned_until", "caught_up_at"]), ("attempts", ["ended_at"]),
                 ] {
                     let changes = columns.map { "\($0) = \($0) - interval '\(milliseconds) milliseconds'" }
                     try await pool.execute(

@@ -18,7 +18,9 @@ struct SweepService: Service {
                 }
             }
             group.addTask {
-                await upkeepLoop("job sweep", every: Self.interval, observe: observe) { try await sweepJobs() }
+                await upkeepLoop("job sweep", every: Self.interval, observe: observe) {
+                    try await sweepJobs()
+                }
             }
         }
     }
