@@ -95,8 +95,8 @@ struct TopicSweepPlannerTests {
         where Int.random(in: 0..<5, using: &random) > 0 {
             let plan = try plan(Bool.random(using: &random) ? ["load"] : ["load12", "data"])
             let cleaned = TopicOwner.cleaned(plan, runs: Int.random(in: 1...3, using: &random))
-            let owner = [.open, .ended, cleaned, cleaned][Int.random(in: 0...3, using: &random)]
-            world[try #require(QueueID(name))] = (plan, owner)
+            let owners: [TopicOwner] = [.open, .ended, cleaned, cleaned]
+            world[try #require(QueueID(name))] = (plan, owners[Int.random(in: 0...3, using: &random)])
         }
         return world
     }
