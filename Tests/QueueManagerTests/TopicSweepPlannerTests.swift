@@ -114,10 +114,14 @@ struct TopicSweepPlannerTests {
         for (id, queue) in world { topics.formUnion(queue.plan.topics(id, runs: 4)) }
         let planner = Planner(topics: topics.shuffled(using: &random))
         // Each may be needed by those, whatever their plans say.
-        let living = Set(world.compactMap { id, queue in if case .cleaned = queue.owner { nil } else { id } })
+        var living: Set<QueueID> = []
         var had: Set<String> = []
         for (id, queue) in world {
-            if case .cleaned(let plan, let runs) = queue.owner { had.formUnion(plan.topics(id, runs: runs)) }
+            if case .cleaned(let plan, let runs) = queue.owner {
+                had.formUnion(plan.topics(id, runs: runs))
+            } else {
+                living.insert(id)
+            }
         }
         for (topic, verdict) in planner.verdicts(world.mapValues(\.owner)) {
             let isNeeded = !living.isDisjoint(with: DerivedName.possibleOwners(ofTopic: topic))

@@ -30,7 +30,8 @@ extension EngineStore: SweepStorage {
                 \(owners.map(\.id.instance))::text[], \(owners.map { Int64($0.attempt) })::bigint[])
                 AS job(queue_id, step, instance, attempt)
             JOIN streamforge.attempts a USING (queue_id, step, instance, attempt)
-            WHERE a.is_gone AND a.ended_at <= now() - make_interval(secs => \(time.milliseconds)::float8 / 1000)
+            WHERE a.is_gone
+            AND a.ended_at <= now() - make_interval(secs => \(time.milliseconds)::float8 / 1000)
             """)
         return Set(
             try rows.map { row in

@@ -2,8 +2,9 @@ import Workflow
 
 /// Ends jobs in sight whose attempts are over and count as gone, some at a time.
 ///
-/// The engine ends an attempt's job itself. What is left is a job that nobody looks for any more: launched by a
-/// replica that had stood still while the attempt was given up, or hanging on a machine that was out of sight then.
+/// The engine ends an attempt's job itself. What is left is a job that nobody looks for any more: launched by
+/// a replica that had stood still while the attempt was given up, or hanging on a machine that was out of
+/// sight then.
 package struct JobSweep: Sendable {
     private let store: any SweepStorage
     private let launcher: any JobLauncher

@@ -25,10 +25,11 @@ package struct TopicSweep: Sendable {
         self.queuesMax = queuesMax
     }
 
-    /// Looks once at all topics; may run on several replicas at once. Orphans beyond the limit wait for the next.
+    /// Looks once at all topics; may run on several replicas at once. Orphans beyond the limit wait for the
+    /// next.
     ///
-    /// Letters in an orphan are not copied: its queue's were, before it was cleaned up, and whoever wrote one since
-    /// had been given up.
+    /// Letters in an orphan are not copied: its queue's were, before it was cleaned up, and whoever wrote one
+    /// since had been given up.
     package func round() async throws -> Report {
         // In this order: a topic that is listed before its queue is seen as cleaned up is not a new run's.
         let planner = TopicSweepPlanner(topics: try await broker.topicNames())

@@ -4,7 +4,8 @@ import Workflow
 package enum TopicOwner: Sendable {
     /// Its topics are needed.
     case open
-    /// It is over and not cleaned up: its topics are the engine's to delete, when they were kept long enough.
+    /// It is over and not cleaned up: its topics are the engine's to delete, when they were kept long
+    /// enough.
     case ended
     /// Nothing of its runs, from the first to `runs`, is needed ever again: another run has topics of its own.
     case cleaned(Plan, runs: Int)
@@ -18,8 +19,8 @@ package struct TopicSweepPlanner: Sendable {
     package enum Verdict: Sendable, Hashable {
         /// No queue has topics of such a name.
         case foreign
-        /// The name is a queue's, but of none that is stored here: it may be that of another installation, so it
-        /// is only counted.
+        /// The name is a queue's, but of none that is stored here: it may be that of another installation, so
+        /// it is only counted.
         case unknown
         case kept
         case orphan(of: QueueID)
