@@ -93,6 +93,22 @@ package final class LocalProcessLauncher: JobLauncher {
         await identity.terminateGroup(grace: configuration.killGrace)
     }
 
+    /// Workers of this machine; what a worker started itself belongs to its group and is passed over.
+    package func jobs() async throws(LaunchError) -> [JobInSight] {
+        ProcessTable.groupLeaders(withVariables: Self.markNames).compactMap { leader in
+            guard let queueID = leader.variables["QUEUE_ID"].flatMap({ QueueID($0) }),
+                let step = leader.variables["STEP"].flatMap({ StepID($0) }),
+                let instance = leader.variables["INSTANCE"],
+                let attempt = leader.variables["ATTEMPT"].flatMap({ Int($0) })
+            else { return nil }
+            let id = InstanceID(step: step, instance: instance)
+            return JobInSight(
+                owner: JobOwner(queueID: queueID, id: id, attempt: attempt), handle: handle(leader.identity))
+        }
+    }
+
+    private static let markNames = ["QUEUE_ID", "STEP", "INSTANCE", "ATTEMPT"]
+
     /// The variables that name an attempt; every worker has them.
     private static func marks(
         of id: InstanceID, attempt: Int, of queueID: QueueID

@@ -56,5 +56,11 @@ package struct RoutingLauncher: JobLauncher {
         try await launchers[handle.launcher]?.kill(handle)
     }
 
+    package func jobs() async throws(LaunchError) -> [JobInSight] {
+        var jobs: [JobInSight] = []
+        for launcher in launchers.values { jobs += try await launcher.jobs() }
+        return jobs
+    }
+
     private func route(_ target: Target) -> any JobLauncher { routes[target] ?? others }
 }

@@ -132,6 +132,9 @@ package struct QueueManagerService: Sendable {
             planned.scheduleService, planned.backfillService,
             BudgetWatch(budgets: BudgetStore(parts.pool), metrics: parts.metrics, observe: observe),
             InstanceWatch(store: store, metrics: parts.metrics, observe: observe),
+            SweepService(
+                pool: parts.pool, topics: TopicSweep(store: store, broker: kafka.broker),
+                jobs: JobSweep(store: store, launcher: parts.launcher), observe: upkeep.observe),
             notifier { kinds in
                 if kinds.contains(.feed) {
                     feed.signal()

@@ -105,7 +105,7 @@ package enum ProcessTable {
             }, uniquingKeysWith: { first, _ in first })
     }
 
-    private static func processIDs() -> [Int32] {
+    static func processIDs() -> [Int32] {
         guard let directory = opendir("/proc") else { return [] }
         defer { closedir(directory) }
         var pids: [Int32] = []

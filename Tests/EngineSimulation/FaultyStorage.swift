@@ -4,7 +4,7 @@ import Workflow
 /// What one run of one replica sees of the database: latency, failures, lost replies; after its death nothing.
 ///
 /// `@unchecked`: lives on the simulation's one thread.
-final class FaultyStorage: EngineStorage, @unchecked Sendable {
+final class FaultyStorage: EngineStorage, SweepStorage, @unchecked Sendable {
     private let store: MemoryEngineStorage
     private let world: World
     private let replica: ReplicaRun
@@ -91,5 +91,13 @@ final class FaultyStorage: EngineStorage, @unchecked Sendable {
 
     func dispatch(limit: Int, _ send: ([ControlCommand]) async throws -> Void) async throws -> Int {
         try await call("dispatch") { try await store.dispatch(limit: limit, send) }
+    }
+
+    func topicOwners(_ ids: [QueueID]) async throws -> [QueueID: TopicOwner] {
+        try await call("topic owners") { try await store.topicOwners(ids) }
+    }
+
+    func goneAttempts(_ owners: [JobOwner], for time: Duration) async throws -> Set<JobOwner> {
+        try await call("gone attempts") { try await store.goneAttempts(owners, for: time) }
     }
 }

@@ -142,6 +142,23 @@ final class Judge: @unchecked Sendable {
         }
     }
 
+    // MARK: Topics
+
+    /// Only topics of runs that are over go, and none of others.
+    func checkDeletion(of topics: [String], _ store: MemoryEngineStorage) {
+        for topic in topics where SimulatedBroker.foreignTopics.contains(topic) {
+            world.violate("the topic \(topic) is not ours and was deleted")
+        }
+        for queue in store.queues.values.map(\.state) where !queue.status.isFinal {
+            let earlier = queue.run > 1 ? queue.plan.topics(queue.queueID, runs: queue.run - 1) : []
+            let needed = Set(queue.plan.topics(queue.queueID, runs: queue.run)).subtracting(earlier)
+            if let topic = topics.first(where: { needed.contains($0) }) {
+                world.violate(
+                    "the topic \(topic) was deleted while \(queue.queueID) is \(queue.status.rawValue)")
+            }
+        }
+    }
+
     // MARK: The end
 
     func checkEnd(

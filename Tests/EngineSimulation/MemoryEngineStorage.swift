@@ -38,6 +38,7 @@ package final class MemoryEngineStorage: @unchecked Sendable {
     var onHolds: (MemoryEngineStorage) -> Void = { _ in }
     private let clock: () -> Int64
     let bugs: Set<PlantedBug>
+    var now: Int64 { clock() }
     /// Told every queue that a transaction changed.
     var onChange: (QueueState) -> Void = { _ in }
 

@@ -25,4 +25,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case ignoredKill
     /// An instance that failed keeps its locks.
     case keptHold
+    /// Nobody sweeps what belongs to nobody.
+    case noSweep
+    /// The sweep takes every queue for one that was cleaned up.
+    case sweptTooEarly
 }

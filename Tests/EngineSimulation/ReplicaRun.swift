@@ -43,6 +43,9 @@ final class ReplicaRun: @unchecked Sendable {
         world.note(fault: "replica killed")
     }
 
+    /// Whether something it began before it came to a stand may still follow.
+    var standsStill: Bool { !isDead && standsUntil >= world.now }
+
     /// Ends it without a fault, at the simulation's end.
     func end() { isDead = true }
 
@@ -63,6 +66,10 @@ final class ReplicaRun: @unchecked Sendable {
         if world.fault("replica killed before a call", Chances.death) { isDead = true }
         if world.fault("replica stopped for a while", Chances.stall) {
             standsUntil = world.now + Int64(world.random.pick(1_000...8_000))
+        }
+        if name == "create topic", world.fault("replica stopped before it made a topic", Chances.stallAtTopic)
+        {
+            standsUntil = max(standsUntil, world.now + Int64(world.random.pick(2_000...20_000)))
         }
         if system == "database", world.fault("database cut", Chances.cut) {
             isCutUntil = world.now + Int64(world.random.pick(500...6_000))
@@ -94,6 +101,8 @@ final class ReplicaRun: @unchecked Sendable {
     private enum Chances {
         static let death = 0.0006
         static let stall = 0.0006
+        /// Few calls, and what they make nobody else looks after.
+        static let stallAtTopic = 0.05
         static let cut = 0.0006
         static let failure = 0.002
         static let lostAnswer = 0.002
@@ -140,6 +149,20 @@ final class ReplicaRun: @unchecked Sendable {
         }
         repeatTurns(pause: 500) { while try await dispatcher.turn() > 0 {} }
         repeatTurns(pause: 500) { try await self.read(reader) }
+        sweep(storage, port)
+    }
+
+    private func sweep(_ storage: FaultyStorage, _ port: EngineBroker) {
+        guard !store.bugs.contains(.noSweep) else { return }
+        let world = world
+        let topics = TopicSweep(store: storage, broker: port, deletesMax: 2, queuesMax: 2)
+        let jobs = JobSweep(
+            store: storage, launcher: cluster.launcher(for: self), grace: .seconds(5), killsMax: 2)
+        repeatTurns(pause: 10_000) {
+            let report = try await topics.round()
+            for orphan in report.deleted { world.tell("swept \(orphan.topic)") }
+            for owner in try await jobs.round() { world.tell("swept \(owner.queueID)/\(owner.id)") }
+        }
     }
 
     private func read(_ reader: EventReader) async throws {

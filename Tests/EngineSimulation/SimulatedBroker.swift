@@ -9,9 +9,18 @@ final class SimulatedBroker: @unchecked Sendable {
     static let eventsTopic = "queue-events"
     static let partitionCount: Int32 = 3
 
+    /// What a broker holds beside our queues' topics: the shared ones, and those of another installation.
+    static let foreignTopics = [
+        controlTopic, eventsTopic, "sf-pool-dummy-service", "market-candles", "wf-other-bbbbb1-data",
+        "wf-other-bbbbb1-data-dead",
+    ]
+
     private(set) var control = [[ControlCommand]](repeating: [], count: Int(partitionCount))
     private(set) var events = [[[UInt8]]](repeating: [], count: Int(partitionCount))
+    /// The data topics of our queues.
     private(set) var topics: Set<String> = []
+    /// Told the topics that somebody deletes.
+    var onDelete: ([String]) -> Void = { _ in }
     /// Until then nobody gets an answer.
     private(set) var isAwayUntil: Int64 = 0
     private let world: World
@@ -53,7 +62,12 @@ final class SimulatedBroker: @unchecked Sendable {
         }
         return EngineBroker(
             createTopic: { name, _, _ in try await call("create topic") { _ = self.topics.insert(name) } },
-            deleteTopics: { names in try await call("delete topics") { self.topics.subtract(names) } },
+            deleteTopics: { names in
+                try await call("delete topics") {
+                    self.topics.subtract(names)
+                    self.onDelete(names)
+                }
+            }, topicNames: { try await call("list topics") { Array(self.topics) + Self.foreignTopics } },
             endOffset: { _, partition in
                 try await call("end offset") { Int64(self.events[Int(partition)].count) }
             },

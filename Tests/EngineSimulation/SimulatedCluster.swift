@@ -115,6 +115,17 @@ final class SimulatedCluster: @unchecked Sendable {
             }
         }
 
+        func jobs() async throws(LaunchError) -> [JobInSight] {
+            try await call("jobs") {
+                cluster.live.filter { !$0.isPooled }.map { running in
+                    let job = running.job
+                    return JobInSight(
+                        owner: JobOwner(queueID: job.queueID, id: job.id, attempt: job.attempt),
+                        handle: cluster.handle(running.name))
+                }
+            }
+        }
+
         private func call<R>(_ name: String, _ body: () -> R) async throws(LaunchError) -> R {
             do {
                 try await replica.reach("launcher", name)

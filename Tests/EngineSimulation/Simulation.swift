@@ -72,6 +72,7 @@ package struct Simulation {
             world.spawn { await worker.run() }
         }
         store.onChange = { [judge] in judge.check($0) }
+        broker.onDelete = { [judge] in judge.checkDeletion(of: $0, store) }
         store.onHolds = { [judge] in judge.checkHolds($0) }
         store.losesWake = { world.fault("a wake-up of the next in line was lost", 0.05) }
         store.resources.limits = randomLimits()
@@ -87,7 +88,11 @@ package struct Simulation {
         for request in requests { start(request, replicas) }
         for id in queues { bother(id) }
         let end = world.now + Self.faultTime + Self.endTime
-        world.run(until: end) { !world.areFaultsOn && queues.allSatisfy { isOver($0) } }
+        world.run(until: end) {
+            // Who stands still may yet do what nobody wants any more, and then the sweep has its turn.
+            !world.areFaultsOn && queues.allSatisfy { isOver($0) } && broker.topics.isEmpty
+                && !replicas.all.contains { $0.standsStill }
+        }
         judge.checkEnd(of: queues, store: store, broker: broker, cluster: cluster)
         let report = report(queues)
         world.isOver = true

@@ -38,7 +38,7 @@ struct EngineFixture: Sendable {
             createTopic: { name, partitions, _ in
                 topics.append(name)
                 topicPartitions.append(partitions)
-            }, deleteTopics: { $0.forEach(deleted.append) },
+            }, deleteTopics: { $0.forEach(deleted.append) }, topicNames: { topics.all },
             endOffset: { topic, _ in
                 if isBrokerAway.value { throw FixtureError(detail: "the broker is away") }
                 return topic == "queue-events" ? eventsEnd.value : 0
@@ -157,6 +157,9 @@ final class RecordingLauncher: JobLauncher {
     /// What the newest attempt of each instance was told, by `step[instance]`.
     var environments: [String: [String: String]] { jobs.withLock { $0 } }
 
+    /// What there is beside, as the test says.
+    let inSight = Mutable<[JobInSight]>([])
+
     var launched: [String] { state.withLock { $0.launched } }
     var killed: [String] { state.withLock { $0.killed } }
     func end(_ job: String) { state.withLock { _ = $0.ended.insert(job) } }
@@ -181,6 +184,8 @@ final class RecordingLauncher: JobLauncher {
     func state(of handle: JobHandle) async throws(LaunchError) -> JobState {
         state.withLock { $0.ended.contains(handle.fields["job"] ?? "") } ? .ended(how: "signal 9") : .running
     }
+
+    func jobs() async throws(LaunchError) -> [JobInSight] { inSight.value }
 
     func kill(_ handle: JobHandle) async throws(LaunchError) {
         state.withLock {

@@ -20,7 +20,7 @@ enum StorageKind: CaseIterable {
 
 /// A storage, and what a test of it needs beside the port itself.
 struct StorageStage: Sendable {
-    let storage: any EngineStorage
+    let storage: any EngineStorage & SweepStorage
     let request: @Sendable (QueueRequest, QueueID) async throws -> Void
     /// The numbers of a queue's history, in its order.
     let historyNumbers: @Sendable (QueueID) async throws -> [Int64]
@@ -50,7 +50,7 @@ struct StorageStage: Sendable {
             pass: { milliseconds in
                 for (table, columns) in [
                     ("queues", ["look_at"]), ("outbox", ["send_at"]),
-                    ("event_partitions", ["owned_until", "caught_up_at"]),
+                    ("event_partitions", ["owned_until", "caught_up_at"]), ("attempts", ["ended_at"]),
                 ] {
                     let changes = columns.map { "\($0) = \($0) - interval '\(milliseconds) milliseconds'" }
                     try await pool.execute(

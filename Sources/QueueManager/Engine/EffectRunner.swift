@@ -120,9 +120,6 @@ struct EffectRunner: Sendable {
     /// Those of earlier runs too: a retry may have come before they were deleted.
     private func deleteTopics(of queue: QueueState) async throws {
         try await parts.collectDeadLetters(queue.queueID, queue.plan, queue.run)
-        let topics = queue.plan.dataTopics(queue.queueID, runs: queue.run).flatMap { topic in
-            [topic, DerivedName.deadLetterTopic(dataTopic: topic)]
-        }
-        try await parts.broker.deleteTopics(topics)
+        try await parts.broker.deleteTopics(queue.plan.topics(queue.queueID, runs: queue.run))
     }
 }

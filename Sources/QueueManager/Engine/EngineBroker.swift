@@ -6,6 +6,8 @@ package struct EngineBroker: Sendable {
     package var createTopic: @Sendable (String, Int32, [String: String]) async throws -> Void
     /// Deletes topics; those that do not exist are fine.
     package var deleteTopics: @Sendable ([String]) async throws -> Void
+    /// The names of all topics there are, of others too.
+    package var topicNames: @Sendable () async throws -> [String]
     /// The offset after the last record of a partition.
     package var endOffset: @Sendable (_ topic: String, _ partition: Int32) async throws -> Int64
     /// The same of every partition of the control topic, in their order.
@@ -21,6 +23,7 @@ package struct EngineBroker: Sendable {
     package init(
         createTopic: @escaping @Sendable (String, Int32, [String: String]) async throws -> Void,
         deleteTopics: @escaping @Sendable ([String]) async throws -> Void,
+        topicNames: @escaping @Sendable () async throws -> [String],
         endOffset: @escaping @Sendable (_ topic: String, _ partition: Int32) async throws -> Int64,
         controlEnds: @escaping @Sendable () async throws -> [Int64],
         send: @escaping @Sendable (ControlCommand) async throws -> Void, controlTopic: String,
@@ -29,6 +32,7 @@ package struct EngineBroker: Sendable {
     ) {
         self.createTopic = createTopic
         self.deleteTopics = deleteTopics
+        self.topicNames = topicNames
         self.endOffset = endOffset
         self.controlEnds = controlEnds
         self.send = send

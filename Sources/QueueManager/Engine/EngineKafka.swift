@@ -56,6 +56,7 @@ package struct EngineKafka: Service {
                 ])
             },
             deleteTopics: { try await admin.deleteTopics($0) },
+            topicNames: { Array(try await admin.partitionCounts().keys) },
             endOffset: { try await admin.watermarks(of: TopicPartition($0, $1)).high },
             controlEnds: {
                 let ends = try await ends(of: topics.control, Array(0..<control), admin)

@@ -14,6 +14,11 @@ extension Plan {
         }
     }
 
+    /// All topics of a queue's runs: those for data, and those for dead letters.
+    package func topics(_ queueID: QueueID, runs: Int) -> [String] {
+        dataTopics(queueID, runs: runs) + deadLetterTopics(queueID, runs: runs)
+    }
+
     /// Whether a topic is the step's in any run a queue can have.
     func isDataTopic(_ topic: String, of step: StepID, _ queueID: QueueID) -> Bool {
         let first = dataTopic(of: step, queueID, run: 1)

@@ -29,7 +29,7 @@ package struct Upkeep: Sendable {
     let feed: HistoryFeed
     private let parts: Parts
     private let pool: PostgresPool
-    private let observe: UpkeepObserver
+    let observe: UpkeepObserver
     private let closeTopics: @Sendable () async -> Void
 
     init(

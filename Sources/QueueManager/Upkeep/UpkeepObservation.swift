@@ -3,7 +3,7 @@ import Metrics
 import ServiceLifecycle
 import Workflow
 
-/// What the work beside the engine reports: letters, retention, projection.
+/// What the work beside the engine reports: letters, retention, sweeps, projection.
 package enum UpkeepObservation: Sendable {
     /// `foreign`: records that are no letters.
     case lettersCopied(count: Int, foreign: Int)
@@ -12,6 +12,9 @@ package enum UpkeepObservation: Sendable {
     case rowsDeleted(RetainedKind, count: Int)
     case queuesArchived(count: Int)
     case queuesProjected(count: Int)
+    case topicSwept(TopicSweepPlanner.Orphan)
+    case unknownTopicsCounted(Int)
+    case jobSwept(JobOwner)
     case rebuildBegan
     case rebuildEnded
     case jobFailed(job: String, error: String)
@@ -54,6 +57,20 @@ package struct UpkeepObserver: Sendable {
             count("streamforge_retention_queues_archived_total", by: queues)
         case .queuesProjected(let queues):
             count("streamforge_projection_queues_total", by: queues)
+        case .topicSwept(let orphan):
+            count("streamforge_topics_swept_total")
+            logger.warning(
+                "Swept topic", metadata: ["topic": "\(orphan.topic)", "queue_id": "\(orphan.queueID)"])
+        case .unknownTopicsCounted(let topics):
+            Gauge(label: "streamforge_topics_unknown", factory: factory).record(topics)
+        case .jobSwept(let owner):
+            count("streamforge_jobs_swept_total")
+            logger.warning(
+                "Swept job",
+                metadata: [
+                    "queue_id": "\(owner.queueID)", "step_id": "\(owner.id.step)",
+                    "instance": "\(owner.id.instance)", "attempt": "\(owner.attempt)",
+                ])
         case .rebuildBegan: logger.info("Began to rebuild projection")
         case .rebuildEnded: logger.info("Rebuilt projection")
         case .jobFailed(let job, let error):

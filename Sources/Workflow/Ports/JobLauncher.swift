@@ -24,6 +24,10 @@ package protocol JobLauncher: Sendable {
     /// Ends a job by force and waits, bounded, until it is gone; a job that is gone already is fine.
     func kill(_ handle: JobHandle) async throws(LaunchError)
 
+    /// Jobs that exist in sight of this launcher, whoever launched them: those of other installations too. None
+    /// where jobs cannot outlive their attempts.
+    func jobs() async throws(LaunchError) -> [JobInSight]
+
     /// Queues of jobs that ended, as a hint to look; may miss some.
     var ends: AsyncStream<QueueID> { get }
 
@@ -34,6 +38,34 @@ package protocol JobLauncher: Sendable {
 
 extension JobLauncher {
     package func isHeardOfSoon(for target: Target) -> Bool { false }
+}
+
+extension JobLauncher {
+    package func jobs() async throws(LaunchError) -> [JobInSight] { [] }
+}
+
+/// The attempt that a job runs.
+package struct JobOwner: Sendable, Hashable {
+    package var queueID: QueueID
+    package var id: InstanceID
+    package var attempt: Int
+
+    package init(queueID: QueueID, id: InstanceID, attempt: Int) {
+        self.queueID = queueID
+        self.id = id
+        self.attempt = attempt
+    }
+}
+
+/// A job that exists, and what it says of itself.
+package struct JobInSight: Sendable, Hashable {
+    package var owner: JobOwner
+    package var handle: JobHandle
+
+    package init(owner: JobOwner, handle: JobHandle) {
+        self.owner = owner
+        self.handle = handle
+    }
 }
 
 /// One attempt to run.

@@ -1,0 +1,34 @@
+import Foundation
+import JobLaunchers
+import TestSupport
+import Testing
+import Workflow
+
+/// Local processes as the sweep sees them.
+@Suite(.timeLimit(.minutes(1)))
+struct LocalJobsTests {
+    @Test func `a launcher sees the workers of its machine, by whomever they were launched`() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: uniqueName("jobs")).path
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let program = "\(directory)/worker"
+        // Its child is of the same group and is no job of its own.
+        try Data("#!/bin/sh\nsleep 60 &\nwait\n".utf8).write(to: URL(filePath: program))
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: program)
+        let configuration = LocalProcessLauncher.Configuration(
+            workerPath: program, logDirectory: directory, host: "here",
+            environment: ["PATH": "/usr/bin:/bin", "SECRET": "s"], killGrace: .seconds(2))
+        let job = Job(
+            queueID: try #require(QueueID("wf-jobs-\(uniqueName("").suffix(6))")),
+            id: InstanceID(step: try #require(StepID("work")), instance: "BTCUSDT,ETHUSDT"), attempt: 3,
+            target: .dummyService, environment: [:])
+        let handle = try await LocalProcessLauncher(configuration).launch(job)
+
+        let next = RoutingLauncher([:], others: LocalProcessLauncher(configuration))
+        let owner = JobOwner(queueID: job.queueID, id: job.id, attempt: 3)
+        let seen = try await next.jobs().filter { $0.owner.queueID == job.queueID }
+        #expect(seen == [JobInSight(owner: owner, handle: handle)])
+        try await next.kill(handle)
+        #expect(try await next.jobs().allSatisfy { $0.owner.queueID != job.queueID })
+    }
+}
