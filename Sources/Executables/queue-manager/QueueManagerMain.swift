@@ -103,9 +103,11 @@ struct QueueManagerMain: AsyncParsableCommand {
     private func databaseConfiguration(_ values: SettingValues) throws -> PostgresConfiguration {
         let url = try PostgresURL(values[PostgresSettings.url])
         let watched = values.watched(PostgresSettings.url)
-        return PostgresConfiguration(
+        var configuration = PostgresConfiguration(
             currentURL: url.following { watched.current() }, applicationName: "queue-manager",
             connectionsMax: values[QueueManagerSettings.databaseConnectionsMax])
+        configuration.sessionSettings = EngineStore.sessionSettings
+        return configuration
     }
 
     /// Random, so that a restart never takes its former self's claims for its own.

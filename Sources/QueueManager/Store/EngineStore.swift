@@ -8,6 +8,16 @@ package struct EngineStore: Sendable {
     let limits: InstanceLimits
     let plans = PlanCache()
 
+    /// For the connections of a pool that an engine works with.
+    ///
+    /// Every statement of the engine finds its rows by key. Of a table that has grown since it was last analyzed
+    /// the planner believes that it is small, and keeps a plan that reads all of it: on a new installation for a
+    /// minute or more. Without these ways it takes the index, which costs nothing on a small table either. The
+    /// penalty on a way that is left all the same would call the just-in-time compiler for.
+    package static let sessionSettings = [
+        "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off",
+    ]
+
     package init(_ pool: PostgresPool, limits: InstanceLimits = InstanceLimits()) {
         self.pool = pool
         self.limits = limits
