@@ -127,7 +127,12 @@ let package = Package(
         module(
             "DocumentStores",
             ["Workflow", "MarketData", "ServiceRuntime", "PostgresBridge", "HTTPBridge", crypto]),
-        module("JobLaunchers", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
+        module(
+            "JobLaunchers",
+            [
+                "Workflow", "ServiceRuntime", "KafkaBridge", "KubernetesBridge", crypto, logging, metrics,
+                lifecycle,
+            ]),
         module("BinanceFeed", ["Workflow", "MarketData", "HTTPBridge"]),
         module("ExchangeBudget", ["Workflow", "PostgresBridge"]),
 
@@ -186,6 +191,9 @@ let package = Package(
             ["HTTPBridge", "ServiceRuntime", hummingbird, logging]),
         tests("KubernetesBridgeTests", ["KubernetesBridge", "HTTPBridge", "ServiceRuntime"]),
         tests(
+            "KubernetesLauncherTests",
+            ["JobLaunchers", "KubernetesBridge", "Workflow", "ServiceRuntime", logging, lifecycle]),
+        tests(
             "DocumentStoresTests", resources: [.copy("Fixtures"), .copy("python_arango_check.py")],
             [
                 "DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", "ServiceRuntime",
@@ -233,8 +241,8 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "LocalStack", "HTTPBridge", "MarketData", "Workflow", "PostgresBridge", "ServiceRuntime",
-                logging, lifecycle,
+                "LocalStack", "HTTPBridge", "KubernetesBridge", "MarketData", "Workflow", "PostgresBridge",
+                "ServiceRuntime", logging, lifecycle,
             ]),
     ],
     swiftLanguageModes: [.v6]

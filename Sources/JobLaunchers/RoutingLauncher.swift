@@ -30,6 +30,8 @@ package struct RoutingLauncher: JobLauncher {
 
     package func pollInterval(for target: Target) -> Duration? { route(target).pollInterval(for: target) }
 
+    package func mayWait(for target: Target) -> Bool { route(target).mayWait(for: target) }
+
     package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         try await route(job.target).launch(job)
     }
@@ -52,6 +54,10 @@ package struct RoutingLauncher: JobLauncher {
 
     package func kill(_ handle: JobHandle) async throws(LaunchError) {
         try await launchers[handle.launcher]?.kill(handle)
+    }
+
+    package func log(of handle: JobHandle, bytesMax: Int) async throws(LaunchError) -> [UInt8]? {
+        try await launchers[handle.launcher]?.log(of: handle, bytesMax: bytesMax)
     }
 
     private func route(_ target: Target) -> any JobLauncher { routes[target] ?? others }

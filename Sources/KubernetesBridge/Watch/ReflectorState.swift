@@ -24,7 +24,7 @@ package struct ReflectorState: Sendable {
     }
 
     /// A watch that lived at least so long was a good one: the next failure begins with a short wait.
-    package static let goodLife = Duration.seconds(5)
+    package static let goodLife = Duration.seconds(1)
 
     /// Where the watch goes on; nil before the first whole list.
     package private(set) var version: String?

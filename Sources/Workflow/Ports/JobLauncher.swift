@@ -10,6 +10,9 @@ package protocol JobLauncher: Sendable {
     /// How often a job must be looked at because it may end without telling anybody; nil: only its lease tells.
     func pollInterval(for target: Target) -> Duration?
 
+    /// Whether a job may wait for a place long after its launch: it is asked about before its lease counts.
+    func mayWait(for target: Target) -> Bool
+
     /// Starts the job of an attempt unless it exists already: calling twice yields one job.
     ///
     /// - Throws: ``LaunchError``; retriable ones are tried again, others fail the attempt.
@@ -26,6 +29,30 @@ package protocol JobLauncher: Sendable {
 
     /// Queues of jobs that ended, as a hint to look; may miss some.
     var ends: AsyncStream<QueueID> { get }
+
+    /// What a job that still exists has said so far, its last `bytesMax` bytes; nil where nobody here can see it.
+    func log(of handle: JobHandle, bytesMax: Int) async throws(LaunchError) -> [UInt8]?
+}
+
+extension JobLauncher {
+    package func mayWait(for target: Target) -> Bool { pollInterval(for: target) == nil }
+    package func log(of handle: JobHandle, bytesMax: Int) async throws(LaunchError) -> [UInt8]? { nil }
+}
+
+/// Names one attempt of all queues, and so its job.
+package struct JobKey: Sendable, Hashable {
+    package var queueID: QueueID
+    package var id: InstanceID
+    package var attempt: Int
+
+    package init(queueID: QueueID, id: InstanceID, attempt: Int) {
+        self.queueID = queueID
+        self.id = id
+        self.attempt = attempt
+    }
+
+    /// Of the file its log is written to.
+    package var fileName: String { "\(queueID)-\(id.step)-\(id.instance)-\(attempt).log" }
 }
 
 /// One attempt to run.
@@ -65,8 +92,12 @@ package struct JobHandle: Sendable, Hashable, Codable {
 package enum JobState: Sendable, Hashable {
     /// Offered, and not yet taken by a worker: its lease does not count yet.
     case queued
+    /// Launched, and not running yet; its lease does not count. Why, for people: `Unschedulable: …`.
+    case waiting(why: String)
+    /// It will not come to run: end the attempt. `isFinal`: another one would not either.
+    case stuck(why: String, isFinal: Bool)
     case running
-    /// Gone; how it ended, where that is known: `exit 20`, `signal 9`.
+    /// Gone; how it ended, where that is known, as ``JobEnding`` reads it: `exit 20`, `signal 9`.
     case ended(how: String?)
     /// It runs, or ran, where this launcher cannot see it: another host.
     case outOfSight
