@@ -57,8 +57,8 @@ let package = Package(
             "queue-manager",
             [
                 "QueueManager", "Workflow", "MarketData", "JobLaunchers", "DocumentStores", "HTTPBridge",
-                "KafkaBridge", "PostgresBridge", "ExchangeBudget", "ServiceRuntime", argumentParser, logging,
-                lifecycle,
+                "KafkaBridge", "KubernetesBridge", "PostgresBridge", "ExchangeBudget", "ServiceRuntime",
+                argumentParser, logging, lifecycle,
             ]),
         program(
             "streamforge-worker",

@@ -26,7 +26,9 @@ struct ClientCertificateTests {
             var configuration = HTTPClient.Configuration()
             configuration.caPEM = try bytes(files.certificate)
             try await withClient(configuration) { client in
-                await #expect(throws: HTTPError.self) { try await client.execute(HTTPRequest(.get, url)) }
+                _ = await #expect(throws: HTTPError.self) {
+                    try await client.execute(HTTPRequest(.get, url))
+                }
             }
         }
     }
