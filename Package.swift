@@ -31,6 +31,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 let package = Package(
@@ -48,6 +49,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // Executables: thin, each wires adapters behind ports and nothing else.
@@ -55,8 +57,8 @@ let package = Package(
             "queue-manager",
             [
                 "QueueManager", "Workflow", "MarketData", "JobLaunchers", "DocumentStores", "HTTPBridge",
-                "KafkaBridge", "PostgresBridge", "ExchangeBudget", "ServiceRuntime", argumentParser, logging,
-                lifecycle,
+                "KafkaBridge", "KubernetesBridge", "PostgresBridge", "ExchangeBudget", "ServiceRuntime",
+                argumentParser, logging, lifecycle,
             ]),
         program(
             "streamforge-worker",
@@ -125,7 +127,12 @@ let package = Package(
         module(
             "DocumentStores",
             ["Workflow", "MarketData", "ServiceRuntime", "PostgresBridge", "HTTPBridge", crypto]),
-        module("JobLaunchers", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
+        module(
+            "JobLaunchers",
+            [
+                "Workflow", "ServiceRuntime", "KafkaBridge", "KubernetesBridge", crypto, logging, metrics,
+                lifecycle,
+            ]),
         module("BinanceFeed", ["Workflow", "MarketData", "HTTPBridge"]),
         module("ExchangeBudget", ["Workflow", "PostgresBridge"]),
 
@@ -141,6 +148,8 @@ let package = Package(
         module("HTTPBridge", exclude: ["CCurl"], ["CCurl", "ServiceRuntime"]),
         .target(
             name: "CCurl", path: "Sources/HTTPBridge/CCurl", linkerSettings: [.linkedLibrary("curl")]),
+        // On HTTPBridge; Yams reads kubeconfig files.
+        module("KubernetesBridge", ["HTTPBridge", "ServiceRuntime", yams]),
 
         // Base.
         module("ServiceEndpoints", ["ServiceRuntime", hummingbird, logging, metrics, lifecycle]),
@@ -180,6 +189,10 @@ let package = Package(
         tests(
             "HTTPBridgeTests", resources: [.copy("http2_server.py")],
             ["HTTPBridge", "ServiceRuntime", hummingbird, logging]),
+        tests("KubernetesBridgeTests", ["KubernetesBridge", "HTTPBridge", "ServiceRuntime"]),
+        tests(
+            "KubernetesLauncherTests",
+            ["JobLaunchers", "KubernetesBridge", "Workflow", "ServiceRuntime", logging, lifecycle]),
         tests(
             "DocumentStoresTests", resources: [.copy("Fixtures"), .copy("python_arango_check.py")],
             [
@@ -228,8 +241,8 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "LocalStack", "HTTPBridge", "MarketData", "Workflow", "PostgresBridge", "ServiceRuntime",
-                logging, lifecycle,
+                "LocalStack", "HTTPBridge", "KubernetesBridge", "MarketData", "Workflow", "PostgresBridge",
+                "ServiceRuntime", logging, lifecycle,
             ]),
     ],
     swiftLanguageModes: [.v6]

@@ -16,6 +16,13 @@ package final class HTTPClient: Sendable {
         package var waitMax = Duration.seconds(30)
         /// PEM file with the certificate authorities to trust; nil: the system's.
         package var caFile: String?
+        /// The same as ``caFile``, by value; it wins.
+        package var caPEM: [UInt8]?
+        /// Shown to servers that ask for one.
+        package var identity: TLSIdentity?
+        /// Off, each request has a connection of its own while it lasts: a time-out then closes the connection,
+        /// where with HTTP/2 later requests would go on over one that may be dead.
+        package var allowsHTTP2 = true
         package var userAgent = "streamforge"
 
         package init(caFile: String? = nil) {

@@ -53,6 +53,18 @@ package struct HTTPTimeouts: Sendable, Hashable {
     }
 }
 
+/// A certificate of ours with its key, both as PEM.
+package struct TLSIdentity: Sendable, Hashable {
+    package var certificatePEM: [UInt8]
+    /// A secret; without a passphrase.
+    package var keyPEM: [UInt8]
+
+    package init(certificatePEM: [UInt8], keyPEM: [UInt8]) {
+        self.certificatePEM = certificatePEM
+        self.keyPEM = keyPEM
+    }
+}
+
 /// Status line and header fields of an answer.
 package struct HTTPHead: Sendable, Hashable {
     package var status: Int

@@ -124,18 +124,31 @@ final class Transfer {
         // Or a cancelled name look-up would hold the thread until the resolver answers.
         try set(CURLOPT_QUICK_EXIT, 1)
         try set(CURLOPT_PROTOCOLS_STR, "http,https")
-        try set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
+        let hasHTTP2 = configuration.allowsHTTP2
+        try set(CURLOPT_HTTP_VERSION, Int(hasHTTP2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1))
         // Shares an HTTP/2 connection that is being made; over plain HTTP it would only serialise.
-        try set(CURLOPT_PIPEWAIT, target.isSecure ? 1 : 0)
+        try set(CURLOPT_PIPEWAIT, target.isSecure && hasHTTP2 ? 1 : 0)
         try set(CURLOPT_BUFFERSIZE, Self.receiveBufferBytes)
         try set(CURLOPT_TCP_KEEPALIVE, 1)
         try set(CURLOPT_URL, request.url)
         try set(CURLOPT_USERAGENT, configuration.userAgent)
         if target.isLoopback { try set(CURLOPT_PROXY, "") }
-        if let caFile = configuration.caFile { try set(CURLOPT_CAINFO, caFile) }
+        try configureTrust(configuration)
         if request.acceptsGzip { try set(CURLOPT_ACCEPT_ENCODING, "gzip") }
         for line in target.headerLines(request) { headerList = curl_slist_append(headerList, line) }
         try check(ccurl_set_headers(easy, headerList))
+    }
+
+    private func configureTrust(_ configuration: HTTPClient.Configuration) throws(HTTPError) {
+        if let pem = configuration.caPEM {
+            try set(CURLOPT_CAINFO_BLOB, pem)
+        } else if let caFile = configuration.caFile {
+            try set(CURLOPT_CAINFO, caFile)
+        }
+        if let identity = configuration.identity {
+            try set(CURLOPT_SSLCERT_BLOB, identity.certificatePEM)
+            try set(CURLOPT_SSLKEY_BLOB, identity.keyPEM)
+        }
     }
 
     private func configureBody() throws(HTTPError) {
@@ -180,6 +193,10 @@ final class Transfer {
 
     private func set(_ option: CURLoption, _ value: String) throws(HTTPError) {
         try check(ccurl_set_string(easy, option, value))
+    }
+
+    private func set(_ option: CURLoption, _ bytes: [UInt8]) throws(HTTPError) {
+        try check(bytes.withUnsafeBytes { ccurl_set_bytes(easy, option, $0.baseAddress, $0.count) })
     }
 
     private func check(_ code: CURLcode) throws(HTTPError) {

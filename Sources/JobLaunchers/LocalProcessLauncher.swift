@@ -50,8 +50,8 @@ package final class LocalProcessLauncher: JobLauncher {
     package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         if let known = try await find(job.id, attempt: job.attempt, of: job.queueID) { return known }
         let marks = Self.marks(of: job.id, attempt: job.attempt, of: job.queueID)
-        let log =
-            "\(configuration.logDirectory)/\(job.queueID)-\(job.id.step)-\(job.id.instance)-\(job.attempt).log"
+        let key = JobKey(queueID: job.queueID, id: job.id, attempt: job.attempt)
+        let log = "\(configuration.logDirectory)/\(key.fileName)"
         let command = ChildProcess.Command(
             configuration.workerPath, [job.target.rawValue],
             environment: configuration.environment.merging(job.environment) { _, own in own }
@@ -103,7 +103,7 @@ package final class LocalProcessLauncher: JobLauncher {
             else { return nil }
             let id = InstanceID(step: step, instance: instance)
             return JobInSight(
-                owner: JobOwner(queueID: queueID, id: id, attempt: attempt), handle: handle(leader.identity))
+                owner: JobKey(queueID: queueID, id: id, attempt: attempt), handle: handle(leader.identity))
         }
     }
 

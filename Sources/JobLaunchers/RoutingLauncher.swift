@@ -32,6 +32,8 @@ package struct RoutingLauncher: JobLauncher {
 
     package func isHeardOfSoon(for target: Target) -> Bool { route(target).isHeardOfSoon(for: target) }
 
+    package func mayWait(for target: Target) -> Bool { route(target).mayWait(for: target) }
+
     package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         try await route(job.target).launch(job)
     }
@@ -60,6 +62,10 @@ package struct RoutingLauncher: JobLauncher {
         var jobs: [JobInSight] = []
         for launcher in launchers.values { jobs += try await launcher.jobs() }
         return jobs
+    }
+
+    package func log(of handle: JobHandle, bytesMax: Int) async throws(LaunchError) -> [UInt8]? {
+        try await launchers[handle.launcher]?.log(of: handle, bytesMax: bytesMax)
     }
 
     private func route(_ target: Target) -> any JobLauncher { routes[target] ?? others }

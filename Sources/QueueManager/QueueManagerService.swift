@@ -23,6 +23,8 @@ package struct QueueManagerService: Sendable {
         package var policy: EnginePolicy
         package var exchangeCost: ExchangeCost
         package var upkeep: Upkeep.Parts
+        /// What attempts have written, after their jobs are gone.
+        package var logs: any LogStore
         /// Names this replica among others, e.g. host and process.
         package var replica: String
         package var host: String
@@ -53,6 +55,7 @@ package struct QueueManagerService: Sendable {
             self.policy = policy
             self.exchangeCost = exchangeCost
             self.upkeep = upkeep
+            logs = PostgresLogStore(pool)
             self.replica = replica
             self.host = host
             self.port = port
@@ -177,6 +180,7 @@ package struct QueueManagerService: Sendable {
             store: store, start: start, reconcile: reconcile, feed: feed, ends: ends, cost: parts.exchangeCost
         ).add(to: router)
         RetryRoutes(store: store, reconcile: reconcile).add(to: router)
+        LogRoutes(store: store, logs: parts.logs, launcher: parts.launcher).add(to: router)
         upkeep.add(to: router)
         SemaphoreRoutes(store: store, reconcile: reconcile).add(to: router)
         BudgetRoutes(budgets: BudgetStore(parts.pool)).add(to: router)

@@ -36,7 +36,7 @@ package enum QueueManagerSettings {
         "POOL_TARGETS", example: "dummy-service",
         doc:
             "Targets whose attempts are offered to pool workers (`streamforge-worker pool`); all others run as "
-            + "local processes. Not set: none."
+            + "`LAUNCHER` says. Not set: none."
     ).typed(expects: "targets that may run pooled, commas between: \(poolable)") { names in
         let targets = names.compactMap { Target(name: $0) }.filter(\.mayRunPooled)
         return targets.count == names.count ? Set(targets) : nil
@@ -96,7 +96,7 @@ package enum QueueManagerSettings {
                     workerPath, workerLogDirectory, workerHTTPPort, workerOpenFiles, workerMemory,
                     workerLogSize,
                 ]),
-            SettingsGroup("Pool", [poolTargets, poolPartitions]),
+            SettingsGroup("Pool", [poolTargets, poolPartitions]), KubernetesSettings.group,
         ])
 
     package static func policy(_ values: SettingValues) -> EnginePolicy {

@@ -17,8 +17,13 @@ struct Rig: Sendable {
     let store: PostgresPool
     let http: HTTPClient
     let manager: QueueManagerProcess
+    /// The queue-manager's.
+    let environment: [String: String]
 
-    static func with(_ body: @escaping @Sendable (Rig) async throws -> Void) async throws {
+    /// - Parameter settings: of the queue-manager, beside those that follow from the stack.
+    static func with(
+        _ settings: [String: String] = [:], _ body: @escaping @Sendable (Rig) async throws -> Void
+    ) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "e2e-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         var environment = ProcessInfo.processInfo.environment
@@ -40,7 +45,7 @@ struct Rig: Sendable {
             for await addresses in ready {
                 let result: Result<Void, any Error>
                 do {
-                    result = .success(try await run(addresses, options, folder, body))
+                    result = .success(try await run(addresses, options, folder, settings, body))
                 } catch {
                     result = .failure(error)
                 }
@@ -54,7 +59,7 @@ struct Rig: Sendable {
 
     private static func run(
         _ addresses: StackAddresses, _ options: StackOptions, _ folder: String,
-        _ body: (Rig) async throws -> Void
+        _ settings: [String: String], _ body: (Rig) async throws -> Void
     ) async throws {
         var environment = options.environment
         for line in try String(contentsOfFile: "\(folder)/addresses.env", encoding: .utf8).split(
@@ -64,6 +69,7 @@ struct Rig: Sendable {
             environment[String(parts[0])] = String(parts[1])
         }
         environment["QUEUES_COLLECTION"] = "queues"
+        environment.merge(settings) { _, own in own }
         let http = HTTPClient()
         let manager = QueueManagerProcess(
             programs: options.programsDirectory, folder: folder, environment: environment,
@@ -72,7 +78,7 @@ struct Rig: Sendable {
         let store = PostgresPool(url: try PostgresURL(environment["POSTGRES_URL"] ?? ""), connectionsMax: 2)
         let rig = Rig(
             api: QueueManagerAPI(base: manager.base, http: http), exchange: addresses.exchange, store: store,
-            http: http, manager: manager)
+            http: http, manager: manager, environment: environment)
         do {
             try await body(rig)
         } catch {

@@ -97,7 +97,7 @@ final class FaultyStorage: EngineStorage, SweepStorage, @unchecked Sendable {
         try await call("topic owners") { try await store.topicOwners(ids) }
     }
 
-    func goneAttempts(_ owners: [JobOwner], for time: Duration) async throws -> Set<JobOwner> {
+    func goneAttempts(_ owners: [JobKey], for time: Duration) async throws -> Set<JobKey> {
         try await call("gone attempts") { try await store.goneAttempts(owners, for: time) }
     }
 }

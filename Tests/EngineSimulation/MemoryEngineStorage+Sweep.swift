@@ -14,7 +14,7 @@ extension MemoryEngineStorage: SweepStorage {
         return owners
     }
 
-    package func goneAttempts(_ owners: [JobOwner], for time: Duration) async throws -> Set<JobOwner> {
+    package func goneAttempts(_ owners: [JobKey], for time: Duration) async throws -> Set<JobKey> {
         let latest = now - time.milliseconds
         return Set(
             owners.filter { owner in

@@ -120,7 +120,7 @@ final class SimulatedCluster: @unchecked Sendable {
                 cluster.live.filter { !$0.isPooled }.map { running in
                     let job = running.job
                     return JobInSight(
-                        owner: JobOwner(queueID: job.queueID, id: job.id, attempt: job.attempt),
+                        owner: JobKey(queueID: job.queueID, id: job.id, attempt: job.attempt),
                         handle: cluster.handle(running.name))
                 }
             }

@@ -25,7 +25,7 @@ struct LocalJobsTests {
         let handle = try await LocalProcessLauncher(configuration).launch(job)
 
         let next = RoutingLauncher([:], others: LocalProcessLauncher(configuration))
-        let owner = JobOwner(queueID: job.queueID, id: job.id, attempt: 3)
+        let owner = JobKey(queueID: job.queueID, id: job.id, attempt: 3)
         let seen = try await next.jobs().filter { $0.owner.queueID == job.queueID }
         #expect(seen == [JobInSight(owner: owner, handle: handle)])
         try await next.kill(handle)

@@ -152,10 +152,10 @@ struct SweepTests {
                 queue.apply(.jobGone(AttemptID(instances[0], 1)), context)
                 return .rest()
             }
-            let owners = instances.map { JobOwner(queueID: id, id: $0, attempt: 1) }
+            let owners = instances.map { JobKey(queueID: id, id: $0, attempt: 1) }
             let strangers = [
-                JobOwner(queueID: id, id: instances[0], attempt: 2),
-                JobOwner(queueID: try StorageStage.id("u"), id: instances[0], attempt: 1),
+                JobKey(queueID: id, id: instances[0], attempt: 2),
+                JobKey(queueID: try StorageStage.id("u"), id: instances[0], attempt: 1),
             ]
             #expect(try await stage.storage.goneAttempts(owners, for: .seconds(60)).isEmpty)
             try await stage.pass(61_000)
@@ -169,7 +169,7 @@ struct SweepTests {
     private func job(_ id: QueueID, _ step: String, _ attempt: Int = 1) throws -> JobInSight {
         let instance = InstanceID(step: try #require(StepID(step)), instance: "BTCUSDT")
         return JobInSight(
-            owner: JobOwner(queueID: id, id: instance, attempt: attempt),
+            owner: JobKey(queueID: id, id: instance, attempt: attempt),
             handle: JobHandle(launcher: "recording", fields: ["job": "\(id)/\(step)/\(attempt)"]))
     }
 

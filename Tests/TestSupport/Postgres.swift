@@ -30,7 +30,7 @@ private func withDatabase<R>(
     _ connectionsMax: Int, isolation: isolated (any Actor)? = #isolation,
     _ body: (PostgresPool) async throws -> R
 ) async throws -> R {
-    let cluster = try await TestCluster.shared.cluster()
+    let cluster = try await TestPostgres.shared.cluster()
     let server = PostgresPool(url: cluster.url, connectionsMax: 1)
     let name = "test_\(UInt64.random(in: 0...UInt64.max))"
     try await server.execute("CREATE DATABASE \(identifier: name)")
@@ -70,8 +70,8 @@ private actor Turn {
 }
 
 /// The one server of this test process.
-private actor TestCluster {
-    static let shared = TestCluster()
+private actor TestPostgres {
+    static let shared = TestPostgres()
 
     private var starting: Task<PostgresCluster, any Error>?
 

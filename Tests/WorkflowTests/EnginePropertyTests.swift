@@ -116,6 +116,7 @@ extension InstanceMachine.Input {
         switch self {
         case .alive(let attempt), .finished(let attempt), .interrupted(let attempt): attempt
         case .failed(let attempt, _, _), .lost(let attempt, _, _): attempt
+        case .held(let attempt, _): attempt
         case .launch, .cancel, .skip: nil
         }
     }

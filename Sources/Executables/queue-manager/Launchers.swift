@@ -2,43 +2,81 @@ import Glibc
 import JobLaunchers
 import KafkaBridge
 import Logging
+import PostgresBridge
 import QueueManager
+import ServiceLifecycle
 import ServiceRuntime
 import Workflow
+
+/// What launchers are made from.
+struct LauncherParts: Sendable {
+    var values: SettingValues
+    var environment: [String: String]
+    var logger: Logger
+    var metrics: PrometheusRegistry
+    var pool: PostgresPool
+}
 
 /// The launchers that the settings ask for, behind one port.
 struct Launchers {
     let route: any JobLauncher
+    /// Where attempts' logs are found after their jobs are gone.
+    let logs: any LogStore
+    /// What has to run beside the engine; ended after it.
+    let services: [any Service]
     private let pool: PoolLauncher?
+    private let cluster: ClusterLauncher?
 
     /// - Throws: ``LaunchSetupError``; ``KafkaError`` when the pools' topics cannot be made.
-    init(_ values: SettingValues, _ environment: [String: String], _ logger: Logger) async throws {
-        let processes = try Self.processes(values, environment)
+    init(_ parts: LauncherParts) async throws {
+        let values = parts.values
+        let others: any JobLauncher
+        switch values[KubernetesSettings.launcher] {
+        case .local:
+            others = try Self.processes(values, parts.environment)
+            cluster = nil
+            // Local workers write there themselves.
+            logs = FolderLogStore(directory: values[QueueManagerSettings.workerLogDirectory])
+            services = []
+        case .kubernetes:
+            let cluster = try ClusterLauncher(parts)
+            others = cluster.launcher
+            self.cluster = cluster
+            logs = cluster.logs
+            services = cluster.services
+        }
         let targets = values[QueueManagerSettings.poolTargets] ?? []
         guard !targets.isEmpty else {
             pool = nil
-            route = RoutingLauncher([:], others: processes)
+            route = RoutingLauncher([:], others: others)
             return
         }
+        let pool = try await Self.pool(of: targets, parts)
+        self.pool = pool
+        route = RoutingLauncher(
+            Dictionary(uniqueKeysWithValues: targets.map { ($0, pool) }), others: others)
+    }
+
+    private static func pool(of targets: Set<Target>, _ parts: LauncherParts) async throws -> PoolLauncher {
         // Pool workers have their own connections and secrets; what must be alike on both sides is offered.
-        let shared = [WorkerSettings.lease.name: environment[WorkerSettings.lease.name]].compactMapValues(
-            \.self)
+        let lease = WorkerSettings.lease.name
+        let shared = [lease: parts.environment[lease]].compactMapValues(\.self)
         var configuration = PoolLauncher.Configuration(targets: targets, environment: shared)
-        configuration.partitions = values[QueueManagerSettings.poolPartitions]
-        configuration.replication = values[QueueManagerSettings.topicReplication]
-        let pool = try await PoolLauncher(
-            KafkaConnection(values, clientID: "queue-manager-pool"), configuration,
-            observe: { [logger] observation in
+        configuration.partitions = parts.values[QueueManagerSettings.poolPartitions]
+        configuration.replication = parts.values[QueueManagerSettings.topicReplication]
+        return try await PoolLauncher(
+            KafkaConnection(parts.values, clientID: "queue-manager-pool"), configuration,
+            observe: { [logger = parts.logger] observation in
                 if case .clientFailed(let error) = observation {
                     logger.warning("Kafka client failed", metadata: ["error": "\(error)"])
                 }
             })
-        self.pool = pool
-        route = RoutingLauncher(
-            Dictionary(uniqueKeysWithValues: targets.map { ($0, pool) }), others: processes)
     }
 
-    func close() async { await pool?.close() }
+    func close() async {
+        await pool?.close()
+        await cluster?.launcher.close()
+    }
 
     private static func processes(
         _ values: SettingValues, _ environment: [String: String]

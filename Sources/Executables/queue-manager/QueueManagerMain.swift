@@ -52,8 +52,11 @@ struct QueueManagerMain: AsyncParsableCommand {
     ) async throws {
         let pool = PostgresPool(try databaseConfiguration(values))
         let http = HTTPClient(.init(caFile: values[ExchangeSettings.certificateAuthorityPath]))
-        let launchers = try await Launchers(values, environment, logger)
-        let parts = QueueManagerService.Parts(
+        let metrics = PrometheusRegistry(helps: KafkaTelemetry.helps)
+        let launchers = try await Launchers(
+            LauncherParts(
+                values: values, environment: environment, logger: logger, metrics: metrics, pool: pool))
+        var parts = QueueManagerService.Parts(
             pool: pool, kafka: KafkaConnection(values, clientID: "queue-manager"),
             topics: EngineTopics(
                 control: values[TopicSettings.control], events: values[TopicSettings.events],
@@ -73,18 +76,20 @@ struct QueueManagerMain: AsyncParsableCommand {
             upkeep: try upkeep(values),
             replica: values[QueueManagerSettings.replica] ?? Self.randomReplica(),
             host: values[ServiceSettings.host], port: values[ServiceSettings.port], logger: logger,
-            metrics: PrometheusRegistry(helps: KafkaTelemetry.helps), health: HealthState(),
+            metrics: metrics, health: HealthState(),
             crashPoints: try CrashPoints(
                 directory: values[ServiceSettings.crashPointsDirectory], label: "queue-manager"),
             newTraceparent: {
                 var random = SystemRandomNumberGenerator()
                 return Traceparent.new(using: &random).description
             }, clock: { UTCTimestamp.now().seconds })
+        parts.logs = launchers.logs
         let services = try await QueueManagerService(parts).prepare { port in
             // For whoever started us with port 0: one line on standard output.
             writeLine("listening on \(values[ServiceSettings.host]):\(port)", to: .standardOutput)
         }
-        try await runServices(services, grace: values[ServiceSettings.shutdownGrace], logger: logger)
+        try await runServices(
+            launchers.services + services, grace: values[ServiceSettings.shutdownGrace], logger: logger)
         await launchers.close()
         await pool.close()
     }

@@ -78,6 +78,14 @@ struct EffectRunner: Sendable {
         guard let attempt = queue.attempts[id], let handle = attempt.handle else { return [] }
         switch try await parts.launcher.state(of: handle) {
         case .queued: return [.extendLease(id)]
+        case .waiting(let why): return [.extendLease(id), .jobWaits(id, why: why)]
+        case .stuck(let why, let isFinal):
+            guard attempt.endedAt == nil else { return [] }
+            let isWorthIt = !isFinal && queue.plan.step(id.id.step)?.retry.isFinal(.launchFailed) != true
+            return [
+                .input(
+                    .failed(attempt: id.number, isRetriable: isWorthIt, reason: why), id.id, stop: "stuck")
+            ]
         case .running, .outOfSight: return ifRunning
         case .ended(let how):
             // Who has said its last word needs no reading up to here.

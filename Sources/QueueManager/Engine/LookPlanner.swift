@@ -192,12 +192,18 @@ package struct LookPlanner: Sendable {
                     reason: "its settings were refused\(how): see its log"), attempt.id.id, stop: nil)
         case "exit \(ExitCode.superseded.rawValue)":
             return lose(attempt, "it was superseded", countsAsFailure: false)
-        default:
-            // Who was told to stop and had to be ended did not fail.
-            return lose(
-                attempt, "its process ended\(how) without a final event",
-                countsAsFailure: attempt.stopRequestedAt == nil)
+        default: break
         }
+        let verdict = attempt.howEnded.map { JobEnding(text: $0).verdict } ?? .failed
+        let reason = "its process ended\(how) without a final event"
+        if verdict == .final {
+            return .input(
+                .failed(attempt: attempt.id.number, isRetriable: false, reason: reason), attempt.id.id,
+                stop: "attempt_lost")
+        }
+        // Who was told to stop and had to be ended did not fail.
+        return lose(
+            attempt, reason, countsAsFailure: verdict == .failed && attempt.stopRequestedAt == nil)
     }
 
     private func lose(
@@ -328,7 +334,10 @@ package struct LookPlanner: Sendable {
     }
 
     private func mayBeQueued(_ attempt: AttemptState, in queue: QueueState) -> Bool {
-        attempt.workerID == nil && !isWatched(attempt, in: queue)
+        guard attempt.workerID == nil, let target = queue.plan.step(attempt.id.id.step)?.target else {
+            return false
+        }
+        return jobs.mayWait(for: target)
     }
 
     /// An attempt that was given up must be able to read so before the next one begins to write.

@@ -18,6 +18,8 @@ package enum QueueOperation: Sendable {
     case jobGone(AttemptID)
     /// The job waits for a free worker: its lease begins anew.
     case extendLease(AttemptID)
+    /// Its job is there and does not run yet; why, for people.
+    case jobWaits(AttemptID, why: String)
     /// `stop` is sent to the live attempt, if there is one.
     case input(InstanceMachine.Input, InstanceID, stop: String?)
     /// Tells the live attempt of an instance to end in good order; the instance stays wanted.
@@ -64,6 +66,7 @@ extension QueueState {
         case .jobEnded(let id, let eventsEnd, let how): jobEnded(id, eventsEnd: eventsEnd, how: how)
         case .jobGone(let id): jobGone(id)
         case .extendLease(let id): extendLease(id, context)
+        case .jobWaits(let id, let why): jobWaits(id, why, context)
         case .input(let input, let id, let stop):
             apply(input, to: id, actor: Self.engine, stop: stop, context)
         case .suspend(let id): suspend(id, context)
@@ -182,6 +185,15 @@ extension QueueState {
             $0.leaseUntil = context.now + limit
             $0.leaseBlind = context.blindMilliseconds
         }
+        return true
+    }
+
+    private mutating func jobWaits(_ id: AttemptID, _ why: String, _ context: OperationContext) -> Bool {
+        let held = InstanceMachine.Input.held(attempt: id.number, reason: why)
+        guard apply(held, to: id.id, actor: Self.engine, stop: nil, context) else { return false }
+        note(
+            "attempt_held", actor: Self.engine, id: id.id, attempt: id.number,
+            detail: ["reason": .string(why)])
         return true
     }
 

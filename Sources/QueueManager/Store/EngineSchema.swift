@@ -6,6 +6,7 @@ package enum EngineSchema {
         Migration(1, "engine", sql: engine), Migration(2, "pause", sql: pause),
         Migration(3, "looks", sql: looks), TemplateSchema.migration, ScheduleSchema.migration,
         UpkeepSchema.migration, exchangeBudgets, ResourceSchema.migration, RetrySchema.migration,
+        LogSchema.migration,
     ]
 
     private static let looks = """

@@ -22,7 +22,7 @@ extension EngineStore: SweepStorage {
         return owners
     }
 
-    package func goneAttempts(_ owners: [JobOwner], for time: Duration) async throws -> Set<JobOwner> {
+    package func goneAttempts(_ owners: [JobKey], for time: Duration) async throws -> Set<JobKey> {
         let rows = try await pool.execute(
             """
             SELECT queue_id, step, instance, attempt
@@ -35,7 +35,7 @@ extension EngineStore: SweepStorage {
             """)
         return Set(
             try rows.map { row in
-                JobOwner(
+                JobKey(
                     queueID: try row.queueID("queue_id"),
                     id: InstanceID(
                         step: try row.stepID("step"), instance: try row["instance", as: String.self]),

@@ -25,11 +25,11 @@ package struct JobSweep: Sendable {
     /// Looks once at the jobs this replica can see; jobs of attempts that are not stored here are left alone.
     ///
     /// - Returns: the attempts whose jobs were ended.
-    package func round() async throws -> [JobOwner] {
+    package func round() async throws -> [JobKey] {
         let jobs = try await launcher.jobs()
         guard !jobs.isEmpty else { return [] }
         let gone = try await store.goneAttempts(Array(Set(jobs.map(\.owner))), for: grace)
-        var ended: [JobOwner] = []
+        var ended: [JobKey] = []
         for job in jobs.filter({ gone.contains($0.owner) }).prefix(killsMax) {
             try await launcher.kill(job.handle)
             ended.append(job.owner)

@@ -7,5 +7,5 @@ package protocol SweepStorage: Sendable {
 
     /// Those of the attempts that have been over for `time` at least and whose jobs count as gone: both is for
     /// good.
-    func goneAttempts(_ owners: [JobOwner], for time: Duration) async throws -> Set<JobOwner>
+    func goneAttempts(_ owners: [JobKey], for time: Duration) async throws -> Set<JobKey>
 }

@@ -14,7 +14,7 @@ package enum UpkeepObservation: Sendable {
     case queuesProjected(count: Int)
     case topicSwept(TopicSweepPlanner.Orphan)
     case unknownTopicsCounted(Int)
-    case jobSwept(JobOwner)
+    case jobSwept(JobKey)
     case rebuildBegan
     case rebuildEnded
     case jobFailed(job: String, error: String)

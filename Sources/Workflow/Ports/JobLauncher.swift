@@ -10,6 +10,9 @@ package protocol JobLauncher: Sendable {
     /// How often a job must be looked at because it may end without telling anybody; nil: only its lease tells.
     func pollInterval(for target: Target) -> Duration?
 
+    /// Whether a job may wait for a place long after its launch: it is asked about before its lease counts.
+    func mayWait(for target: Target) -> Bool
+
     /// Starts the job of an attempt unless it exists already: calling twice yields one job.
     ///
     /// - Throws: ``LaunchError``; retriable ones are tried again, others fail the attempt.
@@ -34,18 +37,20 @@ package protocol JobLauncher: Sendable {
     /// Whether an event of a job is likely to come within some milliseconds of its launch: then the launch is
     /// written together with it. False unless said otherwise.
     func isHeardOfSoon(for target: Target) -> Bool
+
+    /// What a job that still exists has said so far, its last `bytesMax` bytes; nil where nobody here can see it.
+    func log(of handle: JobHandle, bytesMax: Int) async throws(LaunchError) -> [UInt8]?
 }
 
 extension JobLauncher {
+    package func mayWait(for target: Target) -> Bool { pollInterval(for: target) == nil }
     package func isHeardOfSoon(for target: Target) -> Bool { false }
-}
-
-extension JobLauncher {
     package func jobs() async throws(LaunchError) -> [JobInSight] { [] }
+    package func log(of handle: JobHandle, bytesMax: Int) async throws(LaunchError) -> [UInt8]? { nil }
 }
 
-/// The attempt that a job runs.
-package struct JobOwner: Sendable, Hashable {
+/// Names one attempt of all queues, and so its job.
+package struct JobKey: Sendable, Hashable {
     package var queueID: QueueID
     package var id: InstanceID
     package var attempt: Int
@@ -55,14 +60,17 @@ package struct JobOwner: Sendable, Hashable {
         self.id = id
         self.attempt = attempt
     }
+
+    /// Of the file its log is written to.
+    package var fileName: String { "\(queueID)-\(id.step)-\(id.instance)-\(attempt).log" }
 }
 
 /// A job that exists, and what it says of itself.
 package struct JobInSight: Sendable, Hashable {
-    package var owner: JobOwner
+    package var owner: JobKey
     package var handle: JobHandle
 
-    package init(owner: JobOwner, handle: JobHandle) {
+    package init(owner: JobKey, handle: JobHandle) {
         self.owner = owner
         self.handle = handle
     }
@@ -105,8 +113,12 @@ package struct JobHandle: Sendable, Hashable, Codable {
 package enum JobState: Sendable, Hashable {
     /// Offered, and not yet taken by a worker: its lease does not count yet.
     case queued
+    /// Launched, and not running yet; its lease does not count. Why, for people: `Unschedulable: …`.
+    case waiting(why: String)
+    /// It will not come to run: end the attempt. `isFinal`: another one would not either.
+    case stuck(why: String, isFinal: Bool)
     case running
-    /// Gone; how it ended, where that is known: `exit 20`, `signal 9`.
+    /// Gone; how it ended, where that is known, as ``JobEnding`` reads it: `exit 20`, `signal 9`.
     case ended(how: String?)
     /// It runs, or ran, where this launcher cannot see it: another host.
     case outOfSight

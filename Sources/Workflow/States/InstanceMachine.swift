@@ -23,6 +23,8 @@ package struct InstanceMachine: Sendable, Hashable {
     package enum Input: Sendable, Hashable {
         /// The engine creates the next attempt.
         case launch
+        /// The attempt's job is there and does not run yet.
+        case held(attempt: Int, reason: String)
         /// The attempt's `started` or `loading` event.
         case alive(attempt: Int)
         case finished(attempt: Int)
@@ -81,9 +83,15 @@ package struct InstanceMachine: Sendable, Hashable {
             state = .starting
             reason = nil
             return .changed
+        case .held(let number, let why):
+            guard isCurrent(number), state == .starting, isWanted, reason != why else { return .ignore }
+            reason = why
+            return .changed
         case .alive(let number):
             guard isCurrent(number), state == .starting else { return .ignore }
             state = .running
+            // Why it was held; one that is not wanted keeps its reason for that.
+            if isWanted { reason = nil }
             return .changed
         case .finished(let number):
             guard isCurrent(number) else { return .ignore }

@@ -20,6 +20,8 @@ typedef int (*ccurl_seek_callback)(void *context, curl_off_t offset, int origin)
 CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value);
 CURLcode ccurl_set_offset(CURL *easy, CURLoption option, curl_off_t value);
 CURLcode ccurl_set_string(CURL *easy, CURLoption option, const char *value);
+/// For the *_BLOB options; libcurl copies the bytes.
+CURLcode ccurl_set_bytes(CURL *easy, CURLoption option, const void *bytes, size_t count);
 CURLcode ccurl_set_headers(CURL *easy, struct curl_slist *headers);
 /// `buffer` holds at least CURL_ERROR_SIZE bytes and outlives the transfer.
 CURLcode ccurl_set_error_buffer(CURL *easy, char *buffer);
