@@ -1,6 +1,7 @@
 import Foundation
 import KafkaBridge
 import LoaderAPICandles
+import LoaderKit
 import MarketData
 import ReplayExchange
 import ServiceRuntime
