@@ -206,7 +206,7 @@ let package = Package(
             "PoolTests",
             ["JobLaunchers", "DebugProducer", "Workflow", "KafkaBridge", "ServiceRuntime", "HTTPBridge"]),
         tests(
-            "LoaderAPICandlesTests",
+            "LoaderTests",
             [
                 "LoaderAPICandles", "LoaderAPITrades", "LoaderKit", "WorkerKit", "Workflow", "MarketData",
                 "ReplayExchange", "KafkaBridge",

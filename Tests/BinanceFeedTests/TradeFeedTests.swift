@@ -91,15 +91,13 @@ struct TradeFeedTests {
     @Test(arguments: TradeKind.allCases)
     func `a range without trades is empty`(kind: TradeKind) async throws {
         try await FeedFixture.run { fixture in
-            let before = Self.midnight - 10 * Self.day
-            #expect(
-                try await fixture.trades(try Self.range(kind, from: before, to: before + 1)) == TradeReading()
-            )
-            let after = Self.midnight + 10 * Self.day
-            #expect(
-                try await fixture.trades(try Self.range(kind, from: after, to: after + 1)) == TradeReading())
+            for time in [Self.midnight - 10 * Self.day, Self.midnight + 10 * Self.day] {
+                let reading = try await fixture.trades(try Self.range(kind, from: time, to: time + 1))
+                #expect(reading == TradeReading())
+            }
             let asked = fixture.exchange.statistics.answers["200"]
-            #expect(try await fixture.trades(try Self.range(kind, asOf: before)) == TradeReading())
+            let reading = try await fixture.trades(try Self.range(kind, asOf: Self.midnight - 10 * Self.day))
+            #expect(reading == TradeReading())
             #expect(fixture.exchange.statistics.answers["200"] == asked)
         }
     }
@@ -147,7 +145,8 @@ struct TradeFeedTests {
         defer { try? FileManager.default.removeItem(at: folder) }
         try FileManager.default.createDirectory(
             at: folder.appending(path: "trades"), withIntermediateDirectories: true)
-        let rows = [5, 6, 9, 10, 12].map { "\($0),1.5,2,,\(Self.midnight + $0),true\n" }
+        let ids: [Int64] = [5, 6, 9, 10, 12]
+        let rows = ids.map { "\($0),1.5,2,,\(Self.midnight + $0),true\n" }
         try ("id,price,qty,quote_qty,time,is_buyer_maker\n" + rows.joined()).write(
             to: folder.appending(path: "trades/HOLEUSDT.csv"), atomically: true, encoding: .utf8)
         var options = ReplayOptions()

@@ -123,13 +123,14 @@ struct TradePageTests {
         #expect(try page([(7, Self.start)], firstID: nil).holes.isEmpty)
     }
 
-    @Test(arguments: [
-        ([(Int64(4), Int64(0))], Int64?(5)), ([(5, 0), (5, 0)], 5), ([(6, 0), (5, 0)], 5),
-        ([(5, -1)], nil), ([(5, -1_700_000_000_000)], 5), ([(5, 1_723_161_600_000_000)], 5),
-    ])
-    func `ids that do not rise and times out of the range are no answer`(
-        rows: [(id: Int64, offset: Int64)], firstID: Int64?
-    ) {
+    private static let wrong: [(rows: [(id: Int64, offset: Int64)], firstID: Int64?)] = [
+        ([(4, 0)], 5), ([(5, 0), (5, 0)], 5), ([(6, 0), (5, 0)], 5), ([(5, -1)], nil),
+        ([(5, -1_700_000_000_000)], 5), ([(5, 1_723_161_600_000_000)], 5),
+    ]
+
+    @Test(arguments: wrong.indices)
+    func `ids that do not rise and times out of the range are no answer`(index: Int) {
+        let (rows, firstID) = Self.wrong[index]
         #expect(throws: ScanFailure.self) {
             try page(rows.map { ($0.id, Self.start + $0.offset) }, firstID: firstID)
         }

@@ -112,7 +112,9 @@ struct LoadBench: Sendable {
     }
 
     /// All committed records of the partition, with the end marker.
-    func records() async throws -> Records { try await Records.read(kafka, output) }
+    func records(_ shape: RecordShape = .candle) async throws -> Records {
+        try await Records.read(kafka, output, shape)
+    }
 
     /// What the exchange serves for `range`, read by a path of its own.
     func sourceDigest(_ range: KlineRange) async throws -> RangeDigest {
