@@ -63,8 +63,8 @@ let package = Package(
         program(
             "streamforge-worker",
             [
-                "WorkerKit", "LoaderAPICandles", "ArangoConnector", "DummyService", "ServiceRuntime",
-                argumentParser,
+                "WorkerKit", "LoaderAPICandles", "LoaderAPITrades", "ArangoConnector", "DummyService",
+                "ServiceRuntime", argumentParser,
             ]),
         program(
             "streamforge",
@@ -97,12 +97,19 @@ let package = Package(
             [
                 "Workflow", "ServiceRuntime", "ServiceEndpoints", "KafkaBridge", logging, metrics, lifecycle,
             ]),
+        // What loaders of all kinds of records have in common.
         module(
-            "LoaderAPICandles", path: "Sources/Workers/LoaderAPICandles",
+            "LoaderKit", path: "Sources/Workers/LoaderKit",
             [
                 "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "KafkaBridge", "BinanceFeed",
                 "ExchangeBudget", "HTTPBridge", "PostgresBridge", logging, metrics,
             ]),
+        module(
+            "LoaderAPICandles", path: "Sources/Workers/LoaderAPICandles",
+            ["LoaderKit", "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "BinanceFeed"]),
+        module(
+            "LoaderAPITrades", path: "Sources/Workers/LoaderAPITrades",
+            ["LoaderKit", "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "BinanceFeed"]),
         module(
             "DummyService", path: "Sources/Workers/DummyService",
             ["WorkerKit", "Workflow", "ServiceRuntime", metrics]),
@@ -212,9 +219,10 @@ let package = Package(
             "PoolTests",
             ["JobLaunchers", "DebugProducer", "Workflow", "KafkaBridge", "ServiceRuntime", "HTTPBridge"]),
         tests(
-            "LoaderAPICandlesTests",
+            "LoaderTests",
             [
-                "LoaderAPICandles", "WorkerKit", "Workflow", "MarketData", "ReplayExchange", "KafkaBridge",
+                "LoaderAPICandles", "LoaderAPITrades", "LoaderKit", "WorkerKit", "Workflow", "MarketData",
+                "ReplayExchange", "KafkaBridge",
                 "BinanceFeed", "HTTPBridge", "ServiceRuntime", "ExchangeBudget", "PostgresBridge",
                 "QueueManager",
             ]),
@@ -234,8 +242,8 @@ let package = Package(
         tests(
             "DocumentationTests",
             [
-                "QueueManager", "WorkerKit", "LoaderAPICandles", "ArangoConnector", "DummyService",
-                "LocalStack", "ServiceRuntime", "Workflow",
+                "QueueManager", "WorkerKit", "LoaderAPICandles", "LoaderAPITrades", "ArangoConnector",
+                "DummyService", "LocalStack", "ServiceRuntime", "Workflow",
             ]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge", "ServiceRuntime", logging, lifecycle]),
         tests(

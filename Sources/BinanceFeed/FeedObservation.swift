@@ -12,6 +12,6 @@ package enum FeedObservation: Sendable, Equatable {
     case waiting(BudgetWait)
     /// Gate and weight budget held a request back so long.
     case heldBack(Duration)
-    /// The exchange has no candles there.
-    case holeFound(KlineHole)
+    /// The exchange has no records there.
+    case holeFound(RecordHole)
 }

@@ -26,30 +26,15 @@ package struct KlineRange: Sendable, Hashable {
     }
 }
 
-/// Candles the exchange does not have: `candleCount` of them, from `from` to before `to`.
-///
-/// Before a symbol's listing, and where trading was halted. Reported, never filled.
-package struct KlineHole: Sendable, Hashable {
-    package var from: Int64
-    package var to: Int64
-    package var candleCount: Int64
-
-    package init(from: Int64, to: Int64, candleCount: Int64) {
-        self.from = from
-        self.to = to
-        self.candleCount = candleCount
-    }
-}
-
 /// One answer of the exchange: its bytes, and where in them the closed candles are.
-package struct KlinePage: Sendable {
+package struct KlinePage: ExchangePage {
     /// The answer's body as received.
     package let bytes: [UInt8]
     let table: KlineTable
     /// Rows used: candles that were not closed at `asOf` are left out (they can only be the last).
     package let rowCount: Int
     /// Holes before and between the rows of this page, and after them when it is the last page.
-    package let holes: [KlineHole]
+    package let holes: [RecordHole]
     /// Where the next page begins; nil when this is the last.
     let nextStart: Int64?
 
@@ -60,17 +45,14 @@ package struct KlinePage: Sendable {
         _ body: (_ openTime: Int64, CandleRecordWriter.Fields, UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         var ranges = [Range<Int>](repeating: 0..<0, count: KlineTable.fieldCount)
-        let result = bytes.withUnsafeBytes { bytes in
-            Result { () throws(Failure) in
-                for row in 0..<rowCount {
-                    for field in 0..<KlineTable.fieldCount {
-                        ranges[field] = table.range(row: row, field: field)
-                    }
-                    try body(table.openTimes[row], CandleRecordWriter.Fields(ranges), bytes)
+        try bytes.withRawBytes { bytes throws(Failure) in
+            for row in 0..<rowCount {
+                for field in 0..<KlineTable.fieldCount {
+                    ranges[field] = table.range(row: row, field: field)
                 }
+                try body(table.openTimes[row], CandleRecordWriter.Fields(ranges), bytes)
             }
         }
-        try result.get()
     }
 
     /// Checks scanned rows against what was asked for.
@@ -78,26 +60,26 @@ package struct KlinePage: Sendable {
     /// - Parameters:
     ///   - start: the open time the request began with; rows before it are corrupt.
     ///   - end: rows at or after it are corrupt. Less than the range's end when the exchange refused it whole.
-    /// - Throws: ``KlineScanner/Failure`` naming the row.
+    /// - Throws: ``ScanFailure`` naming the row.
     init(
         bytes: [UInt8], table: KlineTable, of range: KlineRange, start: Int64, end: Int64
-    ) throws(KlineScanner.Failure) {
+    ) throws(ScanFailure) {
         let interval = range.interval
         var expected = start
-        var holes: [KlineHole] = []
+        var holes: [RecordHole] = []
         var rowCount = 0
         for row in 0..<table.rowCount {
             let openTime = table.openTimes[row]
             // 13 digits are the times from 2001 to 2286; fewer or more are another unit or nonsense.
             guard openTime >= 1_000_000_000_000, openTime < 10_000_000_000_000 else {
-                throw KlineScanner.Failure(offset: row, reason: "row \(row) opens at \(openTime)")
+                throw ScanFailure(offset: row, reason: "row \(row) opens at \(openTime)")
             }
             guard openTime >= expected, openTime < end else {
-                throw KlineScanner.Failure(
+                throw ScanFailure(
                     offset: row, reason: "row \(row) opens at \(openTime), outside \(expected)..<\(end)")
             }
             guard table.closeTimes[row] > openTime else {
-                throw KlineScanner.Failure(offset: row, reason: "row \(row) closes before it opens")
+                throw ScanFailure(offset: row, reason: "row \(row) closes before it opens")
             }
             guard table.closeTimes[row] < range.asOf else { break }
             Self.add(from: expected, to: openTime, interval, to: &holes)
@@ -119,9 +101,9 @@ package struct KlinePage: Sendable {
     }
 
     private static func add(
-        from: Int64, to: Int64, _ interval: KlineInterval, to holes: inout [KlineHole]
+        from: Int64, to: Int64, _ interval: KlineInterval, to holes: inout [RecordHole]
     ) {
         let count = interval.candleCount(from: from, to: to)
-        if count > 0 { holes.append(KlineHole(from: from, to: to, candleCount: count)) }
+        if count > 0 { holes.append(RecordHole(from: from, to: to, recordCount: count)) }
     }
 }

@@ -28,7 +28,7 @@ package enum StackSettings {
                 ]),
             SettingsGroup("PostgreSQL", [PostgresSettings.optionalURL]),
             ArangoSettings.group,
-            SettingsGroup("Exchange", [exchangeURL]),
+            SettingsGroup("Exchange", [exchangeURL, ExchangeSettings.weightMax]),
         ])
 
     /// The user's own broker, or nil to start one.

@@ -112,8 +112,11 @@ struct StackStarter: Sendable {
         let port = try choosePort(0, of: "exchange")
         let address = "http://127.0.0.1:\(port)"
         let program = try StackPrograms.path("streamforge", in: options.programsDirectory)
+        // The limit that the loaders reckon with is the one that it keeps to.
+        let limit = values[ExchangeSettings.weightMax]
         let command = ChildProcess.Command(
-            program, ["exchange", "--port", "\(port)"], environment: options.environment,
+            program, ["exchange", "--port", "\(port)", "--weight-max", "\(limit)"],
+            environment: options.environment,
             logFile: "\(folder.logs)/exchange.log", diesWithParent: true)
         let part = HTTPPart(
             name: "exchange", command: command, readyURL: "\(address)/api/v3/ping", limit: options.startLimit,

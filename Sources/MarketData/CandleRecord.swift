@@ -56,24 +56,17 @@ package struct CandleRecordWriter: Sendable {
         output.append(contentsOf: bytes[fields.openTime])
         output.append(contentsOf: middle)
         output.append(contentsOf: bytes[fields.openTime])
-        append(",\"open\":\"", fields.open, bytes, &output)
-        append("\",\"high\":\"", fields.high, bytes, &output)
-        append("\",\"low\":\"", fields.low, bytes, &output)
-        append("\",\"close\":\"", fields.close, bytes, &output)
-        append("\",\"volume\":\"", fields.volume, bytes, &output)
-        append("\",\"close_time\":", fields.closeTime, bytes, &output)
-        append(",\"quote_volume\":\"", fields.quoteVolume, bytes, &output)
-        append("\",\"trades\":", fields.trades, bytes, &output)
-        append(",\"taker_buy_base\":\"", fields.takerBuyBase, bytes, &output)
-        append("\",\"taker_buy_quote\":\"", fields.takerBuyQuote, bytes, &output)
+        output.append(",\"open\":\"", bytes[fields.open])
+        output.append("\",\"high\":\"", bytes[fields.high])
+        output.append("\",\"low\":\"", bytes[fields.low])
+        output.append("\",\"close\":\"", bytes[fields.close])
+        output.append("\",\"volume\":\"", bytes[fields.volume])
+        output.append("\",\"close_time\":", bytes[fields.closeTime])
+        output.append(",\"quote_volume\":\"", bytes[fields.quoteVolume])
+        output.append("\",\"trades\":", bytes[fields.trades])
+        output.append(",\"taker_buy_base\":\"", bytes[fields.takerBuyBase])
+        output.append("\",\"taker_buy_quote\":\"", bytes[fields.takerBuyQuote])
         output.append(UInt8(ascii: "\""))
         output.append(UInt8(ascii: "}"))
-    }
-
-    private func append(
-        _ name: StaticString, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer, _ output: inout [UInt8]
-    ) {
-        output.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-        output.append(contentsOf: bytes[range])
     }
 }

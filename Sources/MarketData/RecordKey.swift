@@ -13,19 +13,37 @@ package enum RecordKey {
     /// The open time in a candle's key; nil when `key` is no such key of this symbol and interval.
     package static func openTime(ofCandle key: String, _ symbol: Symbol, _ interval: KlineInterval) -> Int64?
     {
-        let prefix = candlePrefix(symbol, interval)
-        let digits = key.dropFirst(prefix.count)
-        guard key.hasPrefix(prefix), digits.count == 13 else { return nil }
-        return Int64(digits)
+        number(in: key, after: candlePrefix(symbol, interval), digits: 13)
     }
 
-    /// `BTCUSDT-a-00000000003735683259`: 20 digits.
-    package static func aggregateTrade(_ symbol: Symbol, id: Int64) -> String {
-        "\(symbol)-a-" + zeroPadded(id, digits: 20)
+    /// Digits of a trade's id in its key; ids are below 10 to the 18th.
+    package static let tradeIDDigits = 20
+
+    /// `BTCUSDT-a-00000000003735683259` for an aggregate trade, `BTCUSDT-t-…` for a raw one: 20 digits; the two
+    /// id spaces never meet.
+    package static func trade(_ symbol: Symbol, _ kind: TradeKind, id: Int64) -> String {
+        tradePrefix(symbol, kind) + zeroPadded(id, digits: tradeIDDigits)
     }
 
-    /// `BTCUSDT-t-00000000003735683259`; raw trade ids and aggregate ids never meet.
-    package static func trade(_ symbol: Symbol, id: Int64) -> String {
-        "\(symbol)-t-" + zeroPadded(id, digits: 20)
+    /// The part of a trade's key before its id, e.g. `BTCUSDT-t-`.
+    package static func tradePrefix(_ symbol: Symbol, _ kind: TradeKind) -> String {
+        "\(symbol)-\(kind == .aggregate ? "a" : "t")-"
     }
+
+    /// The id in a trade's key; nil when `key` is no such key of this symbol and kind.
+    package static func tradeID(ofTrade key: String, _ symbol: Symbol, _ kind: TradeKind) -> Int64? {
+        number(in: key, after: tradePrefix(symbol, kind), digits: tradeIDDigits)
+    }
+
+    private static func number(in key: String, after prefix: String, digits count: Int) -> Int64? {
+        let digits = key.utf8.dropFirst(prefix.utf8.count)
+        guard key.hasPrefix(prefix), digits.count == count, digits.allSatisfy(\.isDecimalDigit) else {
+            return nil
+        }
+        return Int64(String(digits) ?? "")
+    }
+}
+
+extension UInt8 {
+    fileprivate var isDecimalDigit: Bool { (0x30...0x39).contains(self) }
 }

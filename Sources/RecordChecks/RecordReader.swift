@@ -99,7 +99,15 @@ package struct RecordReader: Sendable {
         guard text("symbol")?.elementsEqual(symbol.rawValue.utf8) == true else {
             throw UnreadableRecord("symbol is not \(symbol)")
         }
-        guard let interval else { return }
+        guard let interval else {
+            // Only aggregates have fills.
+            let kind: TradeKind = text("first_trade_id") == nil ? .raw : .aggregate
+            guard let id = text("trade_id").flatMap({ Int64(String(decoding: $0, as: UTF8.self)) }),
+                value[key].elementsEqual(RecordKey.trade(symbol, kind, id: id).utf8),
+                (text("last_trade_id") == nil) == (kind == .raw)
+            else { throw UnreadableRecord("_key does not belong to trade_id") }
+            return
+        }
         guard text("interval")?.elementsEqual(interval.keyText.utf8) == true else {
             throw UnreadableRecord("interval is not \(interval.keyText)")
         }

@@ -10,7 +10,7 @@ import Testing
 /// What a read gave, collected by its handler.
 struct Reading: Sendable, Equatable {
     var openTimes: [Int64] = []
-    var holes: [KlineHole] = []
+    var holes: [RecordHole] = []
     var pageCount = 0
 
     mutating func add(_ page: KlinePage) {
@@ -104,7 +104,7 @@ struct BinanceFeedTests {
             fixture.exchange.setFaults(faults)
             let reading = try await fixture.read()
             #expect(reading.openTimes == Array(Self.month[..<990] + Self.month[1_010...]))
-            #expect(reading.holes == [KlineHole(from: from, to: to, candleCount: 20)])
+            #expect(reading.holes == [RecordHole(from: from, to: to, recordCount: 20)])
         }
     }
 
@@ -117,8 +117,8 @@ struct BinanceFeedTests {
             #expect(reading.openTimes.first == 1_723_111_200_000)
             #expect(
                 reading.holes == [
-                    KlineHole(from: Self.start, to: 1_723_111_200_000, candleCount: 2_136),
-                    KlineHole(from: Self.monthEnd, to: Self.monthEnd + 3 * Self.step, candleCount: 3),
+                    RecordHole(from: Self.start, to: 1_723_111_200_000, recordCount: 2_136),
+                    RecordHole(from: Self.monthEnd, to: Self.monthEnd + 3 * Self.step, recordCount: 3),
                 ])
         }
     }

@@ -24,8 +24,8 @@ import Testing
             end: end.map { start + $0 * step } ?? range.closedEnd)
     }
 
-    private static func hole(_ from: Int64, _ to: Int64) -> KlineHole {
-        KlineHole(from: start + from * step, to: start + to * step, candleCount: to - from)
+    private static func hole(_ from: Int64, _ to: Int64) -> RecordHole {
+        RecordHole(from: start + from * step, to: start + to * step, recordCount: to - from)
     }
 
     @Test func `the next page begins after the last row`() throws {
@@ -69,7 +69,7 @@ import Testing
 
     @Test(arguments: [[0, 0], [1, 0], [-1], [10], [0, 11]] as [[Int64]])
     func `rows out of order or out of range are corrupt`(steps: [Int64]) {
-        #expect(throws: KlineScanner.Failure.self) { try Self.page(steps) }
+        #expect(throws: ScanFailure.self) { try Self.page(steps) }
     }
 
     @Test func `the range ends before the candle that was open`() throws {

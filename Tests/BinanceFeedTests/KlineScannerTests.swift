@@ -52,13 +52,13 @@ struct KlineScannerTests {
         "{\"code\":-1121,\"msg\":\"Invalid symbol.\"}", "<html></html>",
     ])
     func `anything else is no klines`(text: String) {
-        #expect(throws: KlineScanner.Failure.self) { try KlineScanner.scan(Array(text.utf8)) }
+        #expect(throws: ScanFailure.self) { try KlineScanner.scan(Array(text.utf8)) }
     }
 
     @Test func `a body cut anywhere is no klines`() {
         let bytes = Array("[\(Self.row),\(Self.row)]".utf8)
         for length in 0..<bytes.count {
-            #expect(throws: KlineScanner.Failure.self) { try KlineScanner.scan(Array(bytes.prefix(length))) }
+            #expect(throws: ScanFailure.self) { try KlineScanner.scan(Array(bytes.prefix(length))) }
         }
     }
 

@@ -2,6 +2,7 @@ import ArangoConnector
 import DummyService
 import Foundation
 import LoaderAPICandles
+import LoaderAPITrades
 import LocalStack
 import QueueManager
 import ServiceRuntime
@@ -14,7 +15,8 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
 
 @Suite struct ConfigurationPageTests {
     private static let tables = [
-        QueueManagerSettings.table, WorkerProgram.table(LoaderWorker.kind),
+        QueueManagerSettings.table, WorkerProgram.table(CandleLoader.kind),
+        WorkerProgram.table(TradeLoader.kind),
         WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(DummyWorker.kind),
         PoolProgram.table, StackSettings.table,
     ]

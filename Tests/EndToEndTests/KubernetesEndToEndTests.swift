@@ -65,7 +65,7 @@ struct KubernetesEndToEndTests {
             "K8S_IMAGE": ProcessInfo.processInfo.environment["STREAMFORGE_TEST_IMAGE"]
                 ?? "registry/streamforge/worker:test",
         ]
-        try await Rig.with(settings) { rig in
+        try await Rig.with(settings: settings) { rig in
             let url = try #require(rig.environment["POSTGRES_URL"])
             let secret = JSONValue.object([
                 "apiVersion": .string("v1"), "kind": .string("Secret"),

@@ -20,15 +20,21 @@ struct Rig: Sendable {
     /// The queue-manager's.
     let environment: [String: String]
 
-    /// - Parameter settings: of the queue-manager, beside those that follow from the stack.
+    /// - Parameters:
+    ///   - trades: symbols with recorded trades, besides the candles of two symbols.
+    ///   - variables: for all programs of the stack.
+    ///   - settings: of the queue-manager, beside those that follow from the stack.
     static func with(
-        _ settings: [String: String] = [:], _ body: @escaping @Sendable (Rig) async throws -> Void
+        trades: [String] = [], _ variables: [String: String] = [:], settings: [String: String] = [:],
+        _ body: @escaping @Sendable (Rig) async throws -> Void
     ) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "e2e-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         var environment = ProcessInfo.processInfo.environment
         for name in ["POSTGRES_URL", "BINANCE_API_URL", "ARANGO_URL"] { environment[name] = nil }
-        environment["EXCHANGE_DATA_DIR"] = try linkRecordings(["BTCUSDT", "1INCHUSDT"], into: folder)
+        environment["EXCHANGE_DATA_DIR"] = try linkRecordings(
+            candles: Set(["BTCUSDT", "1INCHUSDT"] + trades), trades: trades, into: folder)
+        environment.merge(variables) { _, new in new }
         var options = StackOptions(environment: environment)
         options.dataDirectory = folder
         options.runsQueueManager = false
@@ -146,16 +152,19 @@ struct Rig: Sendable {
     }
 
     /// The recordings of a few symbols: a debug build takes seconds to read the whole sample.
-    private static func linkRecordings(_ symbols: [String], into folder: String) throws -> String {
+    private static func linkRecordings(
+        candles: Set<String>, trades: [String], into folder: String
+    ) throws -> String {
         let here = URL(filePath: #filePath).deletingLastPathComponent()
-        let sample = here.appending(path: "../../data/sample/candles").standardizedFileURL
+        let sample = here.appending(path: "../../data/sample").standardizedFileURL
         let recordings = "\(folder)/recordings"
-        try FileManager.default.createDirectory(
-            atPath: "\(recordings)/candles", withIntermediateDirectories: true)
-        for name in symbols.map({ "\($0)-5m.csv.gz" }) {
+        for kind in ["candles", "trades"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(recordings)/\(kind)", withIntermediateDirectories: true)
+        }
+        for name in candles.map({ "candles/\($0)-5m.csv.gz" }) + trades.map({ "trades/\($0).csv.gz" }) {
             try FileManager.default.createSymbolicLink(
-                atPath: "\(recordings)/candles/\(name)",
-                withDestinationPath: sample.appending(path: name).path)
+                atPath: "\(recordings)/\(name)", withDestinationPath: sample.appending(path: name).path)
         }
         return recordings
     }

@@ -9,8 +9,8 @@ import Testing
         #expect(RecordKey.openTime(ofCandle: key, symbol, .minute5) == 1_722_470_400_000)
         #expect(RecordKey.openTime(ofCandle: key, symbol, .minute1) == nil)
         #expect(RecordKey.candle(symbol, .day1, openTime: 0) == "BTCUSDT-1d-0000000000000")
-        #expect(RecordKey.aggregateTrade(symbol, id: 3_735_683_259) == "BTCUSDT-a-00000000003735683259")
-        #expect(RecordKey.trade(symbol, id: 1) == "BTCUSDT-t-00000000000000000001")
+        #expect(RecordKey.trade(symbol, .aggregate, id: 3_735_683_259) == "BTCUSDT-a-00000000003735683259")
+        #expect(RecordKey.trade(symbol, .raw, id: 1) == "BTCUSDT-t-00000000000000000001")
     }
 
     @Test(arguments: [

@@ -68,7 +68,10 @@ struct TemplateStoreTests {
                 names += page.rows.map(\.template.name.rawValue)
                 mark = page.next
             } while mark != nil
-            #expect(names == ["alpha", "dummy", "easy", "historical_candles", "minutes", "zebra"])
+            #expect(
+                names == [
+                    "alpha", "dummy", "easy", "historical_candles", "historical_trades", "minutes", "zebra",
+                ])
             let error = try await #require(throws: RequestError.self) {
                 try await store.save(definition("dummy"))
             }

@@ -39,8 +39,9 @@ import Workflow
         let spec = try spec()
         let plan = try PlanBuilder().build(try spec.body(ofShard: 1))
         let estimate = try BackfillEstimate(spec, plan: plan, ExchangeCost(weightPerMinute: 4))
-        #expect(estimate.shards == 3 && estimate.records == 240 && estimate.exchangeRequests == 3)
-        #expect(estimate.exchangeWeight == 6 && estimate.exchangeSeconds == 60)
+        #expect(estimate.shards == 3 && estimate.total.records == 240)
+        #expect(estimate.total.exchangeRequests == 3)
+        #expect(estimate.total.exchangeWeight == 6 && estimate.total.exchangeSeconds == 60)
     }
 
     @Test(arguments: [

@@ -175,7 +175,8 @@ struct TemplateTests {
     }
 
     @Test func `the templates that come with the program make plans`() throws {
-        #expect(BuiltInTemplates.all.map(\.name.rawValue) == ["dummy", "historical_candles"])
+        #expect(
+            BuiltInTemplates.all.map(\.name.rawValue) == ["dummy", "historical_candles", "historical_trades"])
         let candles = try #require(
             TemplateName("historical_candles").flatMap { BuiltInTemplates.template($0) })
         let body = try expand(

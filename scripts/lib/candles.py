@@ -28,7 +28,7 @@ DAY_MILLISECONDS = 86_400_000
 
 @dataclass(frozen=True)
 class Range:
-    """What a set of candles is: equal exactly when the candles are."""
+    """What a set of records is: equal exactly when the records are."""
 
     count: int
     sha256: str
@@ -47,9 +47,10 @@ def plain_decimal(text: str) -> str:
 
 
 class Digester:
-    """Takes candles in key order, each as texts in the order of FIELDS."""
+    """Takes records in key order, each as texts in the order of its fields; those of a candle unless others are given."""
 
-    def __init__(self):
+    def __init__(self, fields=tuple(FIELDS), decimals=frozenset(DECIMALS), time_field="open_time"):
+        self.fields, self.decimals, self.time_field = fields, decimals, time_field
         self.hash = hashlib.sha256()
         self.count = 0
         self.first_time = self.last_time = None
@@ -59,11 +60,12 @@ class Digester:
         key = values[0]
         if key <= self.last_key:
             raise ValueError(f"{key} comes after {self.last_key}")
-        texts = [plain_decimal(v) if f in DECIMALS else v for f, v in zip(FIELDS, values, strict=True)]
+        pairs = zip(self.fields, values, strict=True)
+        texts = [plain_decimal(v) if f in self.decimals else v for f, v in pairs]
         self.hash.update((",".join(texts) + "\n").encode())
         self.count += 1
         self.last_key = key
-        self.last_time = int(values[FIELDS.index("open_time")])
+        self.last_time = int(values[self.fields.index(self.time_field)])
         if self.first_time is None:
             self.first_time = self.last_time
 
@@ -106,8 +108,8 @@ def of_source(folder: Path, symbol: str, interval: str, time_range: str) -> Rang
     return digester.finish()
 
 
-def collection_of(symbol: str, candle_type: str, time_range: str) -> str:
-    name = f"{symbol.lower()}_{candle_type}_{time_range.split(':')[0].replace('-', '_')}"
+def collection_of(symbol: str, record_type: str, time_range: str) -> str:
+    name = f"{symbol.lower()}_{record_type}_{time_range.split(':')[0].replace('-', '_')}"
     return f"s_{name}" if name[0].isdigit() else name
 
 
@@ -146,20 +148,20 @@ class Store:
             raise RuntimeError(f"psql: {done.stderr.strip()}")
         return done.stdout
 
-    def of_collection(self, collection: str) -> Range:
+    def of_collection(self, collection: str, digester: Digester | None = None) -> Range:
         """Digests a whole collection: a document too many counts as much as one too few."""
-        columns = ", ".join(f"document->>'{field}'" for field in FIELDS)
+        digester = digester or Digester()
+        columns = ", ".join(f"document->>'{field}'" for field in digester.fields)
         # A document under a foreign key or with other fields must not pass: its key becomes unreadable.
         sql = (
             f"COPY (SELECT {columns}, _key = document->>'_key' AND"
-            f" (SELECT count(*) FROM jsonb_object_keys(document)) = {len(FIELDS)}"
+            f" (SELECT count(*) FROM jsonb_object_keys(document)) = {len(digester.fields)}"
             f" FROM documents.\"{collection}\" ORDER BY _key) TO STDOUT WITH (FORMAT csv, NULL '\\N')"
         )
-        digester = Digester()
         for row in csv.reader(self.query(sql).splitlines()):
             *values, is_whole = row
             if is_whole != "t" or "\\N" in values:
-                raise ValueError(f"document {row[0]} has not the fields of a candle")
+                raise ValueError(f"document {row[0]} has not the fields of its kind")
             digester.add(values)
         return digester.finish()
 

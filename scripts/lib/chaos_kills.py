@@ -11,12 +11,13 @@ from pathlib import Path
 from crash_page import POINTS, CrashPage
 from local_stack import marked_processes, MARK
 
-LOADER, CONNECTOR, MANAGER = "loader-api-candles", "arango-connector", "queue-manager"
+LOADERS = ("loader-api-candles", "loader-api-trades")
+CONNECTOR, MANAGER = "arango-connector", "queue-manager"
 # Which process passes a point.
 OWNERS = {
-    **dict.fromkeys(range(1, 5), (LOADER,)),
+    **dict.fromkeys(range(1, 5), LOADERS),
     **dict.fromkeys(range(5, 9), (CONNECTOR,)),
-    **dict.fromkeys(range(9, 11), (LOADER, CONNECTOR)),
+    **dict.fromkeys(range(9, 11), (*LOADERS, CONNECTOR)),
     **dict.fromkeys(range(11, 15), (MANAGER,)),
 }
 # Before and after each of produce, transaction commit, store write, position commit, final event.
@@ -91,8 +92,8 @@ def make_plan(chance: random.Random, coverage: Coverage, run_count: int, calm_se
     count = max(4, -(-len(POINTS) // run_count))
     wanted = sorted(POINTS, key=lambda point: (coverage.exact[point], point not in REQUIRED, chance.random()))
     moments = [(OWNERS[point], point, False) for point in wanted[:count]]
-    moments += [((kind,), 0, False) for kind in (LOADER, CONNECTOR, MANAGER)]
-    moments.append(((LOADER, CONNECTOR, MANAGER), 0, True))
+    moments += [(kinds, 0, False) for kinds in (LOADERS, (CONNECTOR,), (MANAGER,))]
+    moments.append(((*LOADERS, CONNECTOR, MANAGER), 0, True))
     chance.shuffle(moments)
     # Spread over the time in which records flow; what takes longest to come is armed first.
     moments.sort(key=lambda moment: moment[1] not in PATIENT)

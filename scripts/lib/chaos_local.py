@@ -14,20 +14,14 @@ import candles
 from chaos_killing import RUN_SECONDS_MAX, Killing, say
 from chaos_kills import Coverage, Kill, make_plan
 from chaos_manager import QueueManager
+from chaos_work import WORK
 from kafka_topics import topics
 from local_stack import ROOT, Failure, LocalStack, Refused, marked_processes, request, wait_for_queue
 
-SYMBOLS = (
-    "BTCUSDT ETHUSDT SOLUSDT XRPUSDT DOGEUSDT AVAXUSDT LINKUSDT LTCUSDT TRXUSDT SHIBUSDT PEPEUSDT 1INCHUSDT"
-).split()
-TIME_RANGE = "2024-08-01:2024-08-07"
-INTERVAL = "5m"
-TYPE = f"api_candles_{INTERVAL}"
-
 CALM_SECONDS_MIN = 20
 FLOWING_KILLS_MIN = 5
-# Records a second and symbol: 2,016 candles take 22 s.
-PACE = 90
+# More than any run uses in a minute: with small pages the weight would be the slowest part.
+WEIGHT_MAX = "1000000"
 FAULTS = {
     "server_error_share": 0.05,
     "cut_body_share": 0.02,
@@ -44,15 +38,19 @@ class Chaos:
         self.stack, self.arguments = stack, arguments
         self.pages = stack.folder / "crash-points"
         self.pages.mkdir()
-        self.manager = QueueManager(stack, self.pages)
+        self.work = WORK[arguments.records](ROOT / "data" / "sample")
+        self.manager = QueueManager(
+            stack,
+            self.pages,
+            {
+                "EXCHANGE_PAGE_ROWS": str(arguments.page_rows or self.work.page_rows),
+                "EXCHANGE_WEIGHT_MAX": WEIGHT_MAX,
+            },
+        )
         self.store = candles.Store(stack.addresses["POSTGRES_URL"])
         self.exchange = stack.addresses["BINANCE_API_URL"]
         self.coverage = Coverage()
-        self.sources = {
-            symbol: candles.of_source(ROOT / "data" / "sample", symbol, INTERVAL, TIME_RANGE)
-            for symbol in SYMBOLS
-        }
-        self.expected = sum(source.count for source in self.sources.values())
+        self.expected = sum(source.count for source in self.work.sources.values())
         self.queue_id = ""
 
     def all_runs(self) -> None:
@@ -76,9 +74,9 @@ class Chaos:
         )
 
     def one_run(self, number: int, plan: list[Kill], chance=None) -> tuple[float, int]:
-        for symbol in SYMBOLS:
-            self.store.drop_collection(candles.collection_of(symbol, TYPE, TIME_RANGE))
-        self.set_faults(PACE)
+        for symbol in self.work.symbols:
+            self.store.drop_collection(self.work.collection(symbol))
+        self.set_faults(self.work.pace)
         start = time.monotonic()
         self.queue_id = self.start_queue(f"chaos-{self.arguments.seed}-{number}")
         killing = Killing(self, number, plan, chance or random.Random(0))
@@ -89,14 +87,14 @@ class Chaos:
             raise Failure(
                 f"run {number}: {killing.flowing_count} kills while records flowed, not {FLOWING_KILLS_MIN}"
             )
-        self.check_store(f"run {number}")
+        self.work.check(self.store, f"run {number}")
         self.check_second_run(number)
         self.check_nothing_left()
         self.check_manners()
         if plan:
             say(
                 f"run {number}: finished in {seconds:.1f} s, {killing.count} kills "
-                f"({killing.flowing_count} while records flowed), {len(SYMBOLS)} stores agree, "
+                f"({killing.flowing_count} while records flowed), {len(self.work.symbols)} stores agree, "
                 "second run added nothing, nothing left over"
             )
         return seconds, killing.count
@@ -106,12 +104,11 @@ class Chaos:
         request("POST", f"{self.exchange}/_replay/faults", faults | {"pace_records_per_second": pace})
 
     def start_queue(self, key: str) -> str:
-        body = {"symbols": SYMBOLS, "type": TYPE, "time_range": TIME_RANGE}
-        deadline = time.monotonic() + 60
+        deadline, headers = time.monotonic() + 60, {"Idempotency-Key": key}
         while True:
             self.manager.start_when_due(was_killed=True)
             try:
-                answer = request("POST", f"{self.manager.base}/queues/start", body, {"Idempotency-Key": key})
+                answer = request("POST", f"{self.manager.base}/queues/start", self.work.request(), headers)
                 return answer["queue_id"]
             except (OSError, Refused) as error:
                 # Down, or the exchange (with its faults) could not be asked: the same key may be sent again.
@@ -134,12 +131,6 @@ class Chaos:
         if queue["status"] != "finished":
             raise Failure(f"{queue['queue_id']} is {queue['status']}: {queue['reason']}")
 
-    def check_store(self, what: str) -> None:
-        for symbol, source in self.sources.items():
-            stored = self.store.of_collection(candles.collection_of(symbol, TYPE, TIME_RANGE))
-            if stored != source:
-                raise Failure(f"{what}: {symbol}: the source is {source}, the store {stored}")
-
     def check_second_run(self, number: int) -> None:
         self.set_faults(0)
         self.queue_id = self.start_queue(f"chaos-{self.arguments.seed}-{number}-again")
@@ -149,7 +140,7 @@ class Chaos:
         self.check_finished(queue)
         for step in queue["steps"]:
             for instance in step["instances"] if step["input"] else []:
-                count = self.sources[instance["instance"]].count
+                count = self.work.sources[instance["instance"]].count
                 found = [
                     instance[name]
                     for name in ("records_read", "records_written", "duplicates", "dead_letters")
@@ -159,7 +150,7 @@ class Chaos:
                         f"run {number} again: {instance['instance']}: "
                         f"read, written, duplicates, dead letters are {found}, not {[count, 0, count, 0]}"
                     )
-        self.check_store(f"run {number} again")
+        self.work.check(self.store, f"run {number} again")
 
     def check_nothing_left(self) -> None:
         deadline = time.monotonic() + CLEAN_SECONDS_MAX
@@ -245,7 +236,9 @@ def build() -> Path:
 def run(arguments) -> None:
     programs = arguments.programs.resolve() if arguments.programs else build()
     say(f"chaos: seed {arguments.seed}, {arguments.runs} runs{', faults' if arguments.faults else ''}")
-    with LocalStack(programs, with_queue_manager=False) as stack:
+    with LocalStack(
+        programs, with_queue_manager=False, environment={"EXCHANGE_WEIGHT_MAX": WEIGHT_MAX}
+    ) as stack:
         chaos = Chaos(stack, arguments)
         try:
             chaos.all_runs()
@@ -264,10 +257,14 @@ def main(description: str) -> int:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--records", choices=sorted(WORK), default="candles")
+    parser.add_argument("--page-rows", type=int, help="records asked for at once; by default 100")
     parser.add_argument("--programs", type=Path, help="folder of built programs; not given: build them")
     arguments = parser.parse_args()
     if arguments.runs < 1:
         parser.error("--runs must be 1 or more")
+    if arguments.page_rows is not None and not 1 <= arguments.page_rows <= 1000:
+        parser.error("--page-rows must be 1 to 1000")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         run(arguments)

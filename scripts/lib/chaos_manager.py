@@ -8,15 +8,13 @@ from pathlib import Path
 
 from local_stack import Failure, LocalStack
 
-# Small pages make records flow evenly under a pace.
-PAGE_ROWS = 100
 LEASE_SECONDS = 6
 
 
 class QueueManager:
     """The queue-manager as a child of ours, to be killed and started again on the same port."""
 
-    def __init__(self, stack: LocalStack, pages: Path):
+    def __init__(self, stack: LocalStack, pages: Path, exchange: dict[str, str]):
         with socket.create_server(("127.0.0.1", 0)) as server:
             self.port = server.getsockname()[1]
         self.base = f"http://127.0.0.1:{self.port}"
@@ -25,9 +23,9 @@ class QueueManager:
         self.environment = (
             os.environ
             | stack.addresses
+            | exchange
             | {
                 "PORT": str(self.port),
-                "EXCHANGE_PAGE_ROWS": str(PAGE_ROWS),
                 "CRASH_POINTS_DIR": str(pages),
                 "WORKER_LOG_DIR": str(stack.data / "logs" / "workers"),
                 "LEASE_SECONDS": str(LEASE_SECONDS),

@@ -71,7 +71,9 @@ struct QueueManagerMain: AsyncParsableCommand {
             policy: QueueManagerSettings.policy(values),
             exchangeCost: ExchangeCost(
                 pageRows: values[ExchangeSettings.pageRowsMax],
-                pageWeight: values[ExchangeSettings.klinesWeight],
+                candlesWeight: values[ExchangeSettings.klinesWeight],
+                aggregateTradesWeight: values[ExchangeSettings.aggregateTradesWeight],
+                rawTradesWeight: values[ExchangeSettings.historicalTradesWeight],
                 weightPerMinute: values[ExchangeSettings.weightMax]),
             upkeep: try upkeep(values),
             replica: values[QueueManagerSettings.replica] ?? Self.randomReplica(),

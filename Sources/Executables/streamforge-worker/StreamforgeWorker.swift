@@ -2,13 +2,14 @@ import ArangoConnector
 import ArgumentParser
 import DummyService
 import LoaderAPICandles
+import LoaderAPITrades
 import ServiceRuntime
 import WorkerKit
 
 /// Runs one attempt of one instance; everything it needs to know comes from the environment.
 @main
 struct StreamforgeWorker: AsyncParsableCommand {
-    static let kinds = [LoaderWorker.kind, ConnectorWorker.kind, DummyWorker.kind]
+    static let kinds = [CandleLoader.kind, TradeLoader.kind, ConnectorWorker.kind, DummyWorker.kind]
 
     static let configuration = CommandConfiguration(
         commandName: "streamforge-worker",

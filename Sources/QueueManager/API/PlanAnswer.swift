@@ -12,7 +12,7 @@ enum PlanAnswer {
             "template": plan.template.map { .string($0) } ?? .null,
             "instances": .integer(Int64(plan.instances.count)),
             "steps": .array(plan.steps.map { step($0, plan, cost) }), "edges": .array(edges(plan)),
-            "estimate": estimate(PlanEstimate(plan, cost)),
+            "estimate": PlanEstimate(plan, cost).json,
             "warnings": .array(validation.warnings.map(warning)),
         ])
     }
@@ -39,7 +39,7 @@ enum PlanAnswer {
                 "<queue_id>", producingStep: step.id, producingStepCount: plan.producingStepCount)
             fields["topic"] = .string(topic)
             fields["dead_letter_topic"] = .string(DerivedName.deadLetterTopic(dataTopic: topic))
-            fields["estimate"] = estimate(PlanEstimate(step, of: plan, cost))
+            fields["estimate"] = PlanEstimate(step, of: plan, cost).json
         }
         return .object(fields)
     }
@@ -85,15 +85,6 @@ enum PlanAnswer {
         ])
     }
 
-    private static func estimate(_ estimate: PlanEstimate) -> JSONValue {
-        .object([
-            "records_max": .integer(estimate.records),
-            "exchange_requests_max": .integer(estimate.exchangeRequests),
-            "exchange_weight_max": .integer(estimate.exchangeWeight),
-            "exchange_seconds": .integer(estimate.exchangeSeconds),
-        ])
-    }
-
     private static func warning(_ warning: PlanWarning) -> JSONValue {
         .object([
             "code": .string(warning.code.rawValue), "message": .string(warning.message),
@@ -102,4 +93,20 @@ enum PlanAnswer {
     }
 
     private static func integer(_ value: Int64?) -> JSONValue { value.map { .integer($0) } ?? .null }
+}
+
+extension PlanEstimate {
+    /// How many trades there are is not known ahead: with them there is no most, only a least.
+    var json: JSONValue {
+        let most = ["records_max", "exchange_requests_max", "exchange_weight_max"]
+        var fields: [String: JSONValue] = ["exchange_seconds": .integer(exchangeSeconds)]
+        for (name, value) in zip(most, [records, exchangeRequests, exchangeWeight]) {
+            fields[name] = isOpen ? .null : .integer(value)
+        }
+        if isOpen {
+            fields["exchange_requests_min"] = .integer(exchangeRequests)
+            fields["exchange_weight_min"] = .integer(exchangeWeight)
+        }
+        return .object(fields)
+    }
 }

@@ -37,12 +37,7 @@ enum BackfillAnswer {
             "parallelism": .integer(Int64(spec.parallelism)),
             // The first ones; the others follow the same pattern.
             "shards": .array(listed.map { .string(spec.shard($0).description) }),
-            "estimate": .object([
-                "records_max": .integer(estimate.records),
-                "exchange_requests_max": .integer(estimate.exchangeRequests),
-                "exchange_weight_max": .integer(estimate.exchangeWeight),
-                "exchange_seconds": .integer(estimate.exchangeSeconds),
-            ]),
+            "estimate": estimate.total.json,
         ])
     }
 

@@ -1,11 +1,14 @@
 /// The kind of worker that runs a step.
 package enum Target: String, Sendable, Hashable, Codable, CaseIterable {
     case loaderAPICandles = "loader-api-candles"
+    case loaderAPITrades = "loader-api-trades"
     case arangoConnector = "arango-connector"
     case dummyService = "dummy-service"
 
     /// Other names a request may use for the same worker.
-    private static let aliases: [String: Target] = ["arango-candles": .arangoConnector]
+    private static let aliases: [String: Target] = [
+        "arango-candles": .arangoConnector, "arango-trades": .arangoConnector,
+    ]
 
     /// nil for a target this version does not have.
     package init?(name: String) {
@@ -14,7 +17,7 @@ package enum Target: String, Sendable, Hashable, Codable, CaseIterable {
     }
 
     /// Whether it writes records to a data topic.
-    package var isProducer: Bool { self == .loaderAPICandles }
+    package var isProducer: Bool { self == .loaderAPICandles || self == .loaderAPITrades }
     /// Whether it reads records from the data topic of another step.
     package var isConsumer: Bool { self == .arangoConnector }
     /// Whether one instance can work on several symbols.

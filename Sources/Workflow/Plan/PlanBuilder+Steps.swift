@@ -8,12 +8,13 @@ extension PlanBuilder {
             guard let dummy = StepID("dummy") else { preconditionFailure("it is a legal step id") }
             return [PlannedStep(id: dummy, target: .dummyService, type: type, interval: nil)]
         }
-        let interval = try interval(ofType: type, parameter: nil, reader)
+        let records = try RecordType(type, reader)
+        let interval = try records.interval(parameter: nil, type: type, reader)
         guard let load = StepID("load"), let store = StepID("store") else {
             preconditionFailure("both are legal step ids")
         }
         return [
-            PlannedStep(id: load, target: .loaderAPICandles, type: type, interval: interval),
+            PlannedStep(id: load, target: records.loader, type: type, interval: interval),
             PlannedStep(id: store, target: .arangoConnector, type: type, interval: interval, input: load),
         ]
     }
@@ -65,10 +66,7 @@ extension PlanBuilder {
                     .missingField, "\(draft.reader.place("type")) is missing",
                     field: draft.reader.place("type"), hint: "For example api_candles_5m")
             }
-            let interval =
-                fanOut.intervals.isEmpty
-                ? try interval(ofType: type, parameter: draft.interval ?? source?.interval, draft.reader)
-                : try noInterval(ofType: type, draft)
+            let interval = try interval(ofType: type, fanOut, parameter: source?.interval, draft)
             step = PlannedStep(id: draft.id, target: draft.target, type: type, interval: interval)
         }
         step.fanOut = fanOut
@@ -93,12 +91,27 @@ extension PlanBuilder {
         return found
     }
 
+    private func interval(
+        ofType type: String, _ fanOut: FanOut, parameter: String?, _ draft: StepDraft
+    ) throws(RequestError) -> KlineInterval? {
+        if !fanOut.intervals.isEmpty { return try noInterval(ofType: type, draft) }
+        let records = try RecordType(type, draft.reader)
+        guard !draft.target.isProducer || draft.target == records.loader else {
+            throw draft.reader.invalid(
+                "type", type, "\(draft.target.rawValue) does not load \(type)",
+                hint: "The target for it is \(records.loader.rawValue)")
+        }
+        return try records.interval(parameter: draft.interval ?? parameter, type: type, draft.reader)
+    }
+
     /// Fanned out by interval, the instances have it, not the step.
     private func noInterval(ofType type: String, _ draft: StepDraft) throws(RequestError) -> KlineInterval? {
         guard type == "api_candles" else {
             throw draft.reader.invalid(
                 "type", type, "A step that is fanned out by interval has none in its type",
-                hint: "Write api_candles, or leave interval out of fan_out")
+                hint: type.hasPrefix("api_candles")
+                    ? "Write api_candles, or leave interval out of fan_out"
+                    : "Leave interval out of fan_out: only candles have one")
         }
         if let interval = draft.interval {
             throw draft.reader.invalid(
@@ -106,44 +119,5 @@ extension PlanBuilder {
                 hint: "Leave params.interval out")
         }
         return nil
-    }
-
-    /// `api_candles_5m`, or `api_candles` with `params.interval`; both given must agree.
-    private func interval(
-        ofType type: String, parameter: String?, _ reader: ObjectReader
-    ) throws(RequestError) -> KlineInterval {
-        let intervals = KlineInterval.allCases.map(\.keyText).joined(separator: ", ")
-        let fromParameter = parameter.flatMap { KlineInterval(rawValue: $0) ?? KlineInterval(keyText: $0) }
-        if let parameter, fromParameter == nil {
-            throw reader.invalid(
-                "params.interval", parameter, "There is no interval \(parameter.prefix(20))",
-                hint: "One of \(intervals)")
-        }
-        let parts = type.split(separator: "_", omittingEmptySubsequences: false)
-        guard parts.count >= 2, parts[0] == "api", parts[1] == "candles", parts.count <= 3 else {
-            throw reader.invalid(
-                "type", type, "There is no type \(type.prefix(40))",
-                hint: "api_candles_<interval>, e.g. api_candles_5m; intervals: \(intervals)")
-        }
-        guard parts.count == 3 else {
-            guard let fromParameter else {
-                throw RequestError(
-                    .missingField, "The type \(type) needs an interval", field: reader.place("type"),
-                    value: type,
-                    hint: "Write api_candles_5m, or give params.interval")
-            }
-            return fromParameter
-        }
-        guard let fromType = KlineInterval(keyText: String(parts[2])) else {
-            throw reader.invalid(
-                "type", type, "There is no interval \(parts[2].prefix(20))",
-                hint: parts[2] == "1M" ? "A month is written 1mo" : "One of \(intervals)")
-        }
-        if let fromParameter, fromParameter != fromType {
-            throw reader.invalid(
-                "params.interval", fromParameter.keyText, "It disagrees with the type \(type)",
-                hint: "Leave params.interval out or write \(fromType.keyText)")
-        }
-        return fromType
     }
 }

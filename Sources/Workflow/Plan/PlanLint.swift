@@ -42,7 +42,8 @@ package enum PlanLint {
         if let range = DayRange(plan.timeRange), range.last >= today {
             warnings.append(
                 PlanWarning(
-                    .openDay, "\(range.last) is not over: candles that close after the start are not loaded",
+                    .openDay,
+                    "\(range.last) is not over: what is closed or traded after the start is not loaded",
                     field: "time_range"))
         }
         return warnings + sharedCollections(plan)

@@ -1,6 +1,6 @@
 /// The templates that come with the program. They are listed like others and cannot be replaced.
 package enum BuiltInTemplates {
-    package static let all: [Template] = [dummy, historicalCandles].map(read)
+    package static let all: [Template] = [dummy, historicalCandles, historicalTrades].map(read)
 
     package static func template(_ name: TemplateName) -> Template? { all.first { $0.name == name } }
 
@@ -25,6 +25,24 @@ package enum BuiltInTemplates {
            "symbols": "${symbols}", "time_range": "${time_range}",
            "steps": [
              {"id": "load", "target": "loader-api-candles", "type": "api_candles_${interval}"},
+             {"id": "store", "target": "arango-connector", "input": "load",
+              "params": {"collection_name": "${collection}"}}]}}
+        """#
+
+    private static let historicalTrades = #"""
+        {"name": "historical_trades",
+         "description": "Loads the trades of some symbols for a range of days and stores them.",
+         "parameters": {
+           "symbols": {"type": "symbols", "description": "What to load."},
+           "kind": {"type": "enum", "values": ["api_trades", "api_trades_raw"], "default": "api_trades",
+             "description": "Aggregate trades, or each fill by itself (six times the request weight)."},
+           "time_range": {"type": "time_range", "description": "First and last day, UTC, both included."},
+           "collection": {"type": "string", "required": false,
+             "description": "One collection for all; else one a symbol: <symbol>_<type>_<first day>."}},
+         "workflow": {
+           "symbols": "${symbols}", "time_range": "${time_range}",
+           "steps": [
+             {"id": "load", "target": "loader-api-trades", "type": "${kind}"},
              {"id": "store", "target": "arango-connector", "input": "load",
               "params": {"collection_name": "${collection}"}}]}}
         """#

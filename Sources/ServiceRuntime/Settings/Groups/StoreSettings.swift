@@ -74,12 +74,20 @@ package enum ExchangeSettings {
     ).optional()
 
     package static let pageRowsMax = Setting<Int>.integer(
-        "EXCHANGE_PAGE_ROWS", in: 1...1_000, example: "1000", doc: "Candles asked for at once."
+        "EXCHANGE_PAGE_ROWS", in: 1...1_000, example: "1000", doc: "Records asked for at once."
     ).fallback("1000")
     package static let klinesWeight = Setting<Int>.integer(
         "EXCHANGE_KLINES_WEIGHT", in: 1...10_000, example: "2",
         doc: "Request weight the exchange counts for one page of candles."
     ).fallback("2")
+    package static let aggregateTradesWeight = Setting<Int>.integer(
+        "EXCHANGE_AGG_TRADES_WEIGHT", in: 1...10_000, example: "4",
+        doc: "Request weight the exchange counts for one page of aggregate trades."
+    ).fallback("4")
+    package static let historicalTradesWeight = Setting<Int>.integer(
+        "EXCHANGE_HISTORICAL_TRADES_WEIGHT", in: 1...10_000, example: "25",
+        doc: "Request weight the exchange counts for one page of raw trades."
+    ).fallback("25")
     package static let weightMax = Setting<Int>.integer(
         "EXCHANGE_WEIGHT_MAX", in: 1...1_000_000, example: "6000",
         doc: "Request weight a minute that the exchange allows one address."
@@ -90,7 +98,14 @@ package enum ExchangeSettings {
             "PEM file with the certificates that the exchange's own is checked against. Not set: the system's."
     ).optional()
 
-    package static let group = SettingsGroup(
-        "Exchange",
-        [url, egress, budgetURL, pageRowsMax, klinesWeight, weightMax, certificateAuthorityPath])
+    /// All of them; a loader has those of its kind.
+    package static let group = group([klinesWeight, aggregateTradesWeight, historicalTradesWeight])
+    package static let candles = group([klinesWeight])
+    package static let trades = group([aggregateTradesWeight, historicalTradesWeight])
+
+    private static func group(_ weights: [Setting<Int>]) -> SettingsGroup {
+        SettingsGroup(
+            "Exchange",
+            [url, egress, budgetURL, pageRowsMax] + weights + [weightMax, certificateAuthorityPath])
+    }
 }

@@ -1,6 +1,7 @@
 import BinanceFeed
 import KafkaBridge
 import LoaderAPICandles
+import LoaderKit
 import MarketData
 import ReplayExchange
 import Synchronization
@@ -11,16 +12,16 @@ import Workflow
 struct CandleLoadTests {
     @Test func `a full load equals the source and ends with its marker`() async throws {
         try await LoadBench.run { bench in
-            var plan = bench.plan()
+            var job = bench.job()
             let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-            plan.traceparent = trace
-            let (outcome, progress) = try await bench.load(plan)
+            job.plan.traceparent = trace
+            let (outcome, progress) = try await bench.load(job)
             #expect(outcome == .finished)
             #expect(progress.lastSeq == 4_320)
             #expect(progress.holes.isEmpty)
             let records = try await bench.records()
             #expect(records.isGapless)
-            #expect(records.digest == (try await bench.sourceDigest(plan.range)))
+            #expect(records.digest == (try await bench.sourceDigest(job.range)))
             let first = RecordKey.candle(LoadBench.symbol, .minute1, openTime: LoadBench.start)
             #expect(records.markers == [EndMarker(count: 4_320, firstKey: first, lastKey: progress.lastKey)])
             #expect(records.keys.last == progress.lastKey)
@@ -41,7 +42,7 @@ struct CandleLoadTests {
             let range = KlineRange(
                 symbol: symbol, interval: .minute5, from: days.startMilliseconds, to: days.endMilliseconds,
                 asOf: 9_999_999_999_999)
-            let (outcome, _) = try await bench.load(bench.plan(range), pageRows: 1_000)
+            let (outcome, _) = try await bench.load(bench.job(range), pageRows: 1_000)
             #expect(outcome == .finished)
             let records = try await bench.records()
             #expect(records.seqs.count == 7 * 288)
@@ -53,7 +54,7 @@ struct CandleLoadTests {
         try await LoadBench.run { bench in
             let part = try await bench.loadPart(500)
             let requestsBefore = bench.exchange.statistics.recordsServed
-            let (outcome, progress) = try await bench.load(bench.plan(attempt: 2))
+            let (outcome, progress) = try await bench.load(bench.job(attempt: 2))
             #expect(outcome == .finished)
             #expect(progress.lastSeq == 4_320)
             // What is committed is not asked for again.
@@ -92,7 +93,7 @@ struct CandleLoadTests {
                 try await producer.abortTransaction()
             }
             try await producer.close()
-            let (outcome, progress) = try await bench.load(bench.plan(attempt: 2))
+            let (outcome, progress) = try await bench.load(bench.job(attempt: 2))
             #expect(outcome == .finished)
             #expect(progress.lastSeq == 4_320)
             let records = try await bench.records()
@@ -124,7 +125,7 @@ struct CandleLoadTests {
             let (_, first) = try await bench.load()
             let end = try await bench.records()
             let served = bench.exchange.statistics.recordsServed
-            let (outcome, progress) = try await bench.load(bench.plan(attempt: 2))
+            let (outcome, progress) = try await bench.load(bench.job(attempt: 2))
             #expect(outcome == .finished)
             #expect(progress.counts == first.counts)
             #expect(progress.firstKey == first.firstKey)

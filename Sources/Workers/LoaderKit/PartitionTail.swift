@@ -1,13 +1,11 @@
-import BinanceFeed
 import KafkaBridge
-import MarketData
 import Workflow
 
 /// Where a load stands, as its own partition tells it.
 enum LoadPosition: Sendable, Equatable {
     case empty
-    /// The last committed candle; the next one opens at `next`.
-    case candle(key: String, seq: Int64, firstKey: String, next: Int64)
+    /// The last committed record, and the first one's key.
+    case record(key: String, seq: Int64, firstKey: String)
     /// All is done.
     case ended(EndMarker)
 }
@@ -19,7 +17,9 @@ enum LoadPosition: Sendable, Equatable {
 struct PartitionTail: Sendable {
     let kafka: KafkaConnection
     let observe: KafkaObserver
-    let plan: LoadPlan
+    let partition: TopicPartition
+    /// As ``RecordSource/misfit(key:value:)``.
+    let misfit: @Sendable (_ key: String, _ value: [UInt8]) -> String?
     let waitMax: Duration
 
     /// Growth of the steps backwards: the reading costs at most this many times what one that knew would.
@@ -30,7 +30,7 @@ struct PartitionTail: Sendable {
         do {
             let ends = try await watermarks()
             guard ends.low < ends.high else { return .empty }
-            let reader = try PartitionReader(kafka, plan.output, waitMax: waitMax, observe: observe)
+            let reader = try PartitionReader(kafka, partition, waitMax: waitMax, observe: observe)
             do {
                 let position = try await position(reader, ends)
                 await reader.close()
@@ -49,7 +49,7 @@ struct PartitionTail: Sendable {
         let admin = try KafkaAdmin(kafka, observe: observe)
         do {
             let ends = try await admin.watermarks(
-                of: plan.output, isolation: .readCommitted, timeout: waitMax)
+                of: partition, isolation: .readCommitted, timeout: waitMax)
             await admin.close()
             return ends
         } catch {
@@ -74,33 +74,28 @@ struct PartitionTail: Sendable {
                 throw foreign(last, "its end marker cannot be read: \(error)")
             }
         }
-        let (key, seq, openTime) = try candle(last)
+        let (key, seq) = try identity(last)
         guard let first = try await reader.firstRecord(from: ends.low, to: ends.high) else {
             throw foreign(last, "it is the last record, but there is no first")
         }
-        let (firstKey, firstSeq, _) = try candle(first)
+        let (firstKey, firstSeq) = try identity(first)
         guard firstSeq == 1 else { throw foreign(first, "the records before it are gone") }
-        let next = plan.range.interval.openTime(after: plan.range.interval.openTime(containing: openTime))
-        return .candle(key: key, seq: seq, firstKey: firstKey, next: next)
+        return .record(key: key, seq: seq, firstKey: firstKey)
     }
 
-    /// What a record says about itself, checked against the plan.
-    private func candle(_ record: TailRecord) throws -> (key: String, seq: Int64, openTime: Int64) {
+    /// What a record says about itself, checked against what is loaded.
+    private func identity(_ record: TailRecord) throws -> (key: String, seq: Int64) {
         guard let seq = record.seq, seq > 0 else { throw foreign(record, "it has no number") }
         let document = try? MessageCodec.decode(KeyedDocument.self, from: record.value)
         guard let key = document?.key else { throw foreign(record, "it has no key") }
-        let range = plan.range
-        guard let openTime = RecordKey.openTime(ofCandle: key, range.symbol, range.interval) else {
-            throw foreign(record, "\(key.prefix(80)) is no candle \(range.symbol) \(range.interval.rawValue)")
+        if let misfit = misfit(key, record.value) {
+            throw foreign(record, "\(key.prefix(80)) \(misfit)")
         }
-        guard openTime >= range.from, openTime < range.to else {
-            throw foreign(record, "\(key) lies outside the range")
-        }
-        return (key, seq, openTime)
+        return (key, seq)
     }
 
     private func foreign(_ record: TailRecord, _ reason: String) -> LoadError {
-        let detail = "Record \(record.offset) of \(plan.output) is not this load's: \(reason)"
+        let detail = "Record \(record.offset) of \(partition) is not this load's: \(reason)"
         return LoadError(.foreignRecords, detail, isRetriable: false)
     }
 

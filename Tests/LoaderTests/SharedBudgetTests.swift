@@ -88,7 +88,7 @@ struct SharedBudgetTests {
                 #expect(whole.max() ?? 0 >= 66, "\(peaks)")
                 for loader in 0..<Self.loaders {
                     let records = try await Records.read(
-                        stage.bench.kafka, TopicPartition(topic, Int32(loader)))
+                        stage.bench.kafka, TopicPartition(topic, Int32(loader)), .candle)
                     #expect(records.isGapless)
                     #expect(records.markers.map(\.count) == [4_320])
                     #expect(records.digest == (try await stage.bench.sourceDigest(stage.bench.range())))

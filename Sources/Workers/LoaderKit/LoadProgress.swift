@@ -3,12 +3,12 @@ import Workflow
 
 /// How far an instance is, over all its attempts: what is committed, and nothing else.
 package struct LoadProgress: Sendable, Equatable {
-    /// The last `sf-seq`: candles read and written.
+    /// The last `sf-seq`: records read and written.
     package var lastSeq: Int64 = 0
     package var firstKey: String?
     package var lastKey: String?
     /// Holes that this attempt met, at most ``LoadLimits/holesMax``; neighbours are one.
-    package var holes: [KlineHole] = []
+    package var holes: [RecordHole] = []
     /// Holes that found no room in the list.
     package var holesLeftOut = 0
     /// Transactions this attempt committed.
@@ -24,11 +24,11 @@ package struct LoadProgress: Sendable, Equatable {
 
     var endMarker: EndMarker { EndMarker(count: lastSeq, firstKey: firstKey, lastKey: lastKey) }
 
-    mutating func add(_ found: [KlineHole], holesMax: Int) {
+    mutating func add(_ found: [RecordHole], holesMax: Int) {
         for hole in found {
             if let last = holes.last, last.to == hole.from, holesLeftOut == 0 {
-                holes[holes.count - 1] = KlineHole(
-                    from: last.from, to: hole.to, candleCount: last.candleCount + hole.candleCount)
+                holes[holes.count - 1] = RecordHole(
+                    from: last.from, to: hole.to, recordCount: last.recordCount + hole.recordCount)
             } else if holes.count < holesMax {
                 holes.append(hole)
             } else {

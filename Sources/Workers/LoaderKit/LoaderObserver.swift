@@ -7,7 +7,8 @@ import WorkerKit
 /// Turns what the feed tells into log lines and metrics.
 struct LoaderObserver: Sendable {
     private let logger: Logger
-    private let candles: Counter
+    private let records: Counter
+    private let noun: RecordNoun
     private let requests: Metrics.Timer
     private let retries: Counter
     private let limited: Counter
@@ -17,17 +18,15 @@ struct LoaderObserver: Sendable {
     private let askFailures: Counter
     private let granted: Counter
 
-    init(_ context: WorkerContext) {
-        self.init(logger: context.logger, metrics: context.metrics)
-    }
-
-    init(logger: Logger, metrics: any MetricsFactory) {
-        self.logger = logger
-        candles = Counter(label: "exchange_candles_read_total", factory: metrics)
+    init(_ context: WorkerContext, noun: RecordNoun) {
+        let metrics = context.metrics
+        logger = context.logger
+        self.noun = noun
+        records = Counter(label: "exchange_\(noun)_read_total", factory: metrics)
         requests = Timer(label: "exchange_request_duration_seconds", factory: metrics)
         retries = Counter(label: "exchange_retries_total", factory: metrics)
         limited = Counter(label: "exchange_limited_total", factory: metrics)
-        holes = Counter(label: "exchange_candles_missing_total", factory: metrics)
+        holes = Counter(label: "exchange_\(noun)_missing_total", factory: metrics)
         waits = Timer(label: "exchange_budget_wait_seconds", factory: metrics)
         asks = Timer(label: "exchange_budget_ask_duration_seconds", factory: metrics)
         askFailures = Counter(label: "exchange_budget_ask_failures_total", factory: metrics)
@@ -37,7 +36,7 @@ struct LoaderObserver: Sendable {
     func callAsFunction(_ observation: FeedObservation) {
         switch observation {
         case .pageRead(let rowCount, let duration, _):
-            candles.increment(by: rowCount)
+            records.increment(by: rowCount)
             requests.recordNanoseconds(duration.wholeMilliseconds * 1_000_000)
         case .retried(let attempt, let reason, let wait):
             retries.increment()
@@ -57,10 +56,10 @@ struct LoaderObserver: Sendable {
             waits.recordNanoseconds(wait.wholeMilliseconds * 1_000_000)
             logger.debug("Held back a request", metadata: ["wait_ms": "\(wait.wholeMilliseconds)"])
         case .holeFound(let hole):
-            holes.increment(by: Int(hole.candleCount))
+            holes.increment(by: Int(hole.recordCount))
             logger.info(
                 "Found a hole",
-                metadata: ["from": "\(hole.from)", "to": "\(hole.to)", "candles": "\(hole.candleCount)"])
+                metadata: ["from": "\(hole.from)", "to": "\(hole.to)", "\(noun)": "\(hole.recordCount)"])
         }
     }
 

@@ -1,41 +1,27 @@
 import BinanceFeed
-import KafkaBridge
+import LoaderKit
 import MarketData
 import ServiceRuntime
-import WorkerKit
 import Workflow
 
-/// What the loader reads from its environment besides what every worker reads.
-enum LoaderSettings {
-    static let timeRange = WorkerSettings.timeRange.typed(
-        expects: "two days, `first:last`, the first not after the last"
-    ) { DayRange($0) }
+/// What the loader of candles reads from its environment.
+enum CandleSettings {
     static let interval = WorkerSettings.interval.typed(
         expects: "an interval of the exchange: "
             + KlineInterval.allCases.map(\.rawValue).joined(separator: ", ")
     ) { (text: String?) -> KlineInterval?? in
         guard let text else { return .some(nil) }
-        return LoaderSettings.interval(text).map { .some($0) }
+        return CandleSettings.interval(text).map { .some($0) }
     }
 
-    static let groups = [
-        SettingsGroup("Candles", [interval, timeRange, WorkerSettings.asOf]),
-        WorkerSettings.data,
-        ExchangeSettings.group,
-        SettingsGroup("PostgreSQL", [PostgresSettings.optionalURL]),
-    ]
+    static let groups = LoaderSettings.groups("Candles", [interval], exchange: ExchangeSettings.candles)
 
     /// - Throws: ``SettingsError`` for what no single setting shows.
     static func range(_ values: SettingValues) throws(SettingsError) -> KlineRange {
-        let days = values[timeRange]
-        guard let symbol = Symbol(values[WorkerSettings.symbol]) else {
-            throw SettingsError(problems: [
-                SettingProblem(WorkerSettings.symbol, value: values[WorkerSettings.symbol])
-            ])
-        }
+        let days = values[LoaderSettings.timeRange]
         return KlineRange(
-            symbol: symbol, interval: try klineInterval(values), from: days.startMilliseconds,
-            to: days.endMilliseconds, asOf: values[WorkerSettings.asOf])
+            symbol: try LoaderSettings.symbol(values), interval: try klineInterval(values),
+            from: days.startMilliseconds, to: days.endMilliseconds, asOf: values[WorkerSettings.asOf])
     }
 
     /// `INTERVAL`, or the one in `TYPE`; both given must agree.

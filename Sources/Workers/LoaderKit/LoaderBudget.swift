@@ -24,11 +24,13 @@ enum LoaderBudget {
         }
     }
 
+    /// - Parameter requestWeightMax: the weight of the dearest request; so much is on its way at once at most.
     /// - Throws: ``WorkerFailure`` when `EXCHANGE_BUDGET_URL` is set and of no use. A server that does not answer
     ///   now is waited for later, where the loader can say so.
     static func make(
-        _ values: SettingValues, _ context: WorkerContext, _ observer: LoaderObserver
+        _ context: WorkerContext, requestWeightMax: Int, _ observer: LoaderObserver
     ) async throws(WorkerFailure) -> any RequestBudget {
+        let values = context.settings
         let own = values[ExchangeSettings.budgetURL]
         guard let text = own ?? values[PostgresSettings.optionalURL] else {
             observer.countedAlone("neither EXCHANGE_BUDGET_URL nor POSTGRES_URL is set")
@@ -50,8 +52,8 @@ enum LoaderBudget {
             observer.countedAlone("POSTGRES_URL leads to no budget: \(reason)")
             return local(values)
         }
-        return Shared(
-            budget: shared(store, values, context) { observer($0) }, pool: pool)
+        let shared = shared(store, context, requestWeightMax: requestWeightMax) { observer($0) }
+        return Shared(budget: shared, pool: pool)
     }
 
     private static func local(_ values: SettingValues) -> LocalBudget {
@@ -61,12 +63,13 @@ enum LoaderBudget {
     }
 
     private static func shared(
-        _ store: BudgetStore, _ values: SettingValues, _ context: WorkerContext,
+        _ store: BudgetStore, _ context: WorkerContext, requestWeightMax: Int,
         observe: @escaping @Sendable (LeasedBudget.Observation) -> Void
     ) -> LeasedBudget {
+        let values = context.settings
         var limits = WeightBudget.Limits()
         limits.weightMax = values[ExchangeSettings.weightMax]
-        limits.inFlightMax = values[ExchangeSettings.klinesWeight]
+        limits.inFlightMax = requestWeightMax
         let chosen = limits
         let identity = context.identity
         let key = BudgetStore.Key(

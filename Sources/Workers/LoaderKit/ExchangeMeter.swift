@@ -19,11 +19,12 @@ final class ExchangeMeter: Sendable {
 
     private let state = Mutex(State())
     private let observer: LoaderObserver
-
+    private let noun: RecordNoun
     private let tell: Tell
 
-    init(observer: LoaderObserver, tell: @escaping Tell) {
+    init(observer: LoaderObserver, noun: RecordNoun, tell: @escaping Tell) {
         self.observer = observer
+        self.noun = noun
         self.tell = tell
     }
 
@@ -72,7 +73,7 @@ final class ExchangeMeter: Sendable {
 
     /// The `extra` of an event: requests of this attempt, and what is known of holes.
     ///
-    /// - Parameter missing: candles the whole range lacks; nil before the end.
+    /// - Parameter missing: records the whole range lacks; nil before the end.
     func extra(_ progress: LoadProgress, missing: Int64? = nil) -> [String: JSONValue] {
         let state = state.withLock { $0 }
         var extra: [String: JSONValue] = [
@@ -80,13 +81,13 @@ final class ExchangeMeter: Sendable {
             "limited": .integer(state.refusals), "transactions": .integer(Int64(progress.transactions)),
         ]
         if let weight = state.usedWeight { extra["weight"] = .integer(Int64(weight)) }
-        if let missing { extra["candles_missing"] = .integer(missing) }
+        if let missing { extra["\(noun)_missing"] = .integer(missing) }
         if !progress.holes.isEmpty {
             extra["holes"] = .array(
                 progress.holes.map { hole in
                     .object([
                         "from": .integer(hole.from), "to": .integer(hole.to),
-                        "candles": .integer(hole.candleCount),
+                        noun.rawValue: .integer(hole.recordCount),
                     ])
                 })
             extra["holes_left_out"] = .integer(Int64(progress.holesLeftOut))

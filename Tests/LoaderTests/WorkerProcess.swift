@@ -1,6 +1,7 @@
 import Foundation
 import KafkaBridge
 import LoaderAPICandles
+import LoaderKit
 import MarketData
 import ReplayExchange
 import ServiceRuntime
@@ -17,9 +18,11 @@ struct WorkerStage: Sendable {
 
     static func run(
         latencyMilliseconds: Int = 5, limits: WeightLimits? = nil,
+        _ configure: (inout ReplayOptions) -> Void = { _ in },
         _ body: @Sendable (WorkerStage) async throws -> Void
     ) async throws {
         try await LoadBench.run { options in
+            configure(&options)
             options.faults.latencyMilliseconds = latencyMilliseconds
             options.limits = limits
         } _: { bench in
@@ -48,7 +51,9 @@ struct WorkerStage: Sendable {
     }
 
     /// - Parameter changes: variables set otherwise than for three days of candles.
-    func start(attempt: Int, _ changes: [String: String] = [:]) async throws -> ChildProcess {
+    func start(
+        attempt: Int, kind: String = "loader-api-candles", _ changes: [String: String] = [:]
+    ) async throws -> ChildProcess {
         var environment = [
             "QUEUE_ID": "wf-benchusdt-api_candles_1m-20200101-abc123", "STEP": "candles",
             "INSTANCE": "BENCHUSDT", "ATTEMPT": String(attempt), "SYMBOL": "BENCHUSDT",
@@ -62,7 +67,7 @@ struct WorkerStage: Sendable {
         environment.merge(changes) { _, new in new }
         return try await ChildProcess.start(
             ChildProcess.Command(
-                try Self.program(), ["loader-api-candles"], environment: environment,
+                try Self.program(), [kind], environment: environment,
                 logFile: "\(directory)/worker.log", diesWithParent: true))
     }
 

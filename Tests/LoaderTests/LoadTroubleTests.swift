@@ -1,6 +1,7 @@
 import BinanceFeed
 import KafkaBridge
 import LoaderAPICandles
+import LoaderKit
 import MarketData
 import ReplayExchange
 import Synchronization
@@ -45,7 +46,7 @@ struct LoadTroubleTests {
         try await LoadBench.run { bench in
             var range = bench.range()
             range.symbol = try #require(Symbol("NOSUCHUSDT"))
-            let (outcome, progress) = try await bench.load(bench.plan(range))
+            let (outcome, progress) = try await bench.load(bench.job(range))
             guard case .failed(let error) = outcome else {
                 Issue.record("ended \(outcome)")
                 return
@@ -66,7 +67,7 @@ struct LoadTroubleTests {
             let older = bench.ports { $0.report = { _ in first.request() } }
             async let olderEnd = bench.load(ports: older)
             await first.wait()
-            let (outcome, progress) = try await bench.load(bench.plan(attempt: 2))
+            let (outcome, progress) = try await bench.load(bench.job(attempt: 2))
             #expect(outcome == .finished)
             #expect(progress.lastSeq == 4_320)
             #expect(try await olderEnd.0 == .superseded)

@@ -1,11 +1,8 @@
 import BinanceFeed
 import KafkaBridge
-import MarketData
 
-/// What one attempt loads, and where to.
+/// Where one attempt writes to, and as whom.
 package struct LoadPlan: Sendable {
-    /// Candles that open in the range and were closed at its `asOf`, which is the same for every attempt.
-    package var range: KlineRange
     /// The instance's own partition: nobody else writes to it.
     package var output: TopicPartition
     /// The same for all attempts of the instance, so that a later one fences the earlier.
@@ -15,10 +12,8 @@ package struct LoadPlan: Sendable {
     package var traceparent: String?
 
     package init(
-        range: KlineRange, output: TopicPartition, transactionalID: String, attempt: Int,
-        traceparent: String? = nil
+        output: TopicPartition, transactionalID: String, attempt: Int, traceparent: String? = nil
     ) {
-        self.range = range
         self.output = output
         self.transactionalID = transactionalID
         self.attempt = attempt
@@ -49,7 +44,7 @@ package struct LoadLimits: Sendable {
 /// Why a load ended without its end marker.
 package struct LoadError: Error, Sendable, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
-        /// The exchange did not give the candles.
+        /// The exchange did not give the records.
         case exchange
         /// The broker did not take them, or its answer is missing.
         case broker

@@ -18,12 +18,14 @@ struct Records: Sendable {
     var afterMarker = 0
     var digest: RangeDigest?
 
-    static func read(_ kafka: KafkaConnection, _ partition: TopicPartition) async throws -> Records {
+    static func read(
+        _ kafka: KafkaConnection, _ partition: TopicPartition, _ shape: RecordShape
+    ) async throws -> Records {
         let admin = try KafkaAdmin(kafka)
         let end = try await admin.watermarks(of: partition, isolation: .readCommitted).high
         await admin.close()
         var result = Records()
-        var digester = RangeDigester(shape: .candle)
+        var digester = RangeDigester(shape: shape)
         guard end > 0 else {
             result.digest = digester.finish()
             return result
@@ -33,7 +35,7 @@ struct Records: Sendable {
         var isAtEnd = false
         while !isAtEnd {
             let polled = try await consumer.poll(timeout: .seconds(5))
-            for record in polled { try result.add(record, &digester) }
+            for record in polled { try result.add(record, shape, &digester) }
             for case .endReached(_, let offset) in polled.events where offset >= end { isAtEnd = true }
         }
         await consumer.close()
@@ -41,7 +43,9 @@ struct Records: Sendable {
         return result
     }
 
-    private mutating func add(_ record: ConsumedRecord, _ digester: inout RangeDigester) throws {
+    private mutating func add(
+        _ record: ConsumedRecord, _ shape: RecordShape, _ digester: inout RangeDigester
+    ) throws {
         if !markers.isEmpty { afterMarker += 1 }
         let value = record.value ?? []
         kafkaKeys.insert(String(decoding: record.key ?? [], as: UTF8.self))
@@ -51,7 +55,10 @@ struct Records: Sendable {
         }
         let document = try #require(
             try JSONSerialization.jsonObject(with: Data(value)) as? [String: Any])
-        let texts = RecordShape.candle.fields.map { Self.text(document[$0.name]) }
+        let texts = shape.fields.map { field in
+            field.kind == .boolean
+                ? (document[field.name] as? Bool).map { String($0) } : Self.text(document[field.name])
+        }
         let key = try #require(texts[0])
         try digester.add(key: key, values: texts)
         keys.append(key)
@@ -92,6 +99,36 @@ struct Records: Sendable {
                 try digester.add(key: key, values: head + text.prefix(11))
             }
             start = range.interval.openTime(after: last)
+        }
+        return digester.finish()
+    }
+
+    /// The same for trades, which are asked for by id: `count` of them from `first` on.
+    static func sourceDigest(
+        baseURL: String, _ range: TradeRange, from first: Int64, count: Int64
+    ) async throws -> RangeDigest {
+        let http = HTTPClient()
+        var digester = RangeDigester(shape: .trade)
+        let path = range.kind == .raw ? "historicalTrades" : "aggTrades"
+        let names =
+            range.kind == .raw
+            ? ["id", "price", "qty", "time", "isBuyerMaker"] : ["a", "p", "q", "T", "m", "f", "l"]
+        var next = first
+        while next < first + count {
+            let limit = min(1_000, first + count - next)
+            let url = "\(baseURL)/api/v3/\(path)?symbol=\(range.symbol)&fromId=\(next)&limit=\(limit)"
+            let body = try await http.execute(HTTPRequest(.get, url)).body
+            let rows = try #require(try JSONSerialization.jsonObject(with: Data(body)) as? [[String: Any]])
+            try #require(!rows.isEmpty)
+            for row in rows {
+                var texts = names.map { text(row[$0]) }
+                texts[4] = (row[names[4]] as? Bool).map { String($0) }
+                if range.kind == .raw { texts += [nil, nil] }
+                next = try #require(texts[0].flatMap { Int64($0) })
+                let key = RecordKey.trade(range.symbol, range.kind, id: next)
+                try digester.add(key: key, values: [key, range.symbol.rawValue] + texts)
+                next += 1
+            }
         }
         return digester.finish()
     }

@@ -2,20 +2,20 @@ import BinanceFeed
 import KafkaBridge
 import Workflow
 
-/// Loads one symbol's candles into the instance's own partition.
+/// Loads one symbol's records of a source into the instance's own partition.
 ///
 /// It goes on from what the partition holds: whatever an earlier attempt committed is neither read nor
 /// written again (design decision 9). The last record is the end marker; once it is there, a load has nothing
 /// to do but to tell the counts again.
-package struct CandleLoad: Sendable {
+package struct RecordLoad<Source: RecordSource>: Sendable {
     private let plan: LoadPlan
-    private let feed: BinanceFeed
+    private let source: Source
     private let ports: LoadPorts
     private let limits: LoadLimits
 
-    package init(_ plan: LoadPlan, feed: BinanceFeed, ports: LoadPorts, limits: LoadLimits = LoadLimits()) {
+    package init(_ plan: LoadPlan, source: Source, ports: LoadPorts, limits: LoadLimits = LoadLimits()) {
         self.plan = plan
-        self.feed = feed
+        self.source = source
         self.ports = ports
         self.limits = limits
     }
@@ -85,16 +85,17 @@ package struct CandleLoad: Sendable {
 
     private func load(_ producer: KafkaProducer, _ progress: inout LoadProgress) async throws -> LoadOutcome {
         let tail = PartitionTail(
-            kafka: ports.kafka, observe: ports.observeKafka, plan: plan, waitMax: limits.tailWaitMax)
-        var range = plan.range
+            kafka: ports.kafka, observe: ports.observeKafka, partition: plan.output,
+            misfit: { source.misfit(key: $0, value: $1) }, waitMax: limits.tailWaitMax)
         switch try await tail.read() {
         case .empty:
             progress.lastSeq = 0
-        case .candle(let key, let seq, let firstKey, let next):
+            progress.firstKey = nil
+            progress.lastKey = nil
+        case .record(let key, let seq, let firstKey):
             progress.lastSeq = seq
             progress.firstKey = firstKey
             progress.lastKey = key
-            range.from = next
             ports.report(progress)
         case .ended(let marker):
             progress.lastSeq = marker.count
@@ -103,17 +104,18 @@ package struct CandleLoad: Sendable {
             return .finished
         }
         let writer = TransactionWriter(producer: producer, output: plan.output, ports: ports, limits: limits)
-        return try await load(range, writer, &progress)
+        return try await load(writer, &progress)
     }
 
     private func load(
-        _ range: KlineRange, _ writer: TransactionWriter, _ progress: inout LoadProgress
+        _ writer: TransactionWriter, _ progress: inout LoadProgress
     ) async throws -> LoadOutcome {
-        let buffer = PageBuffer(pagesMax: limits.pagesWaitingMax)
+        let buffer = PageBuffer<Source.Page>(pagesMax: limits.pagesWaitingMax)
+        let lastKey = progress.lastKey
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 do {
-                    try await feed.klines(range) { page in try await buffer.put(page) }
+                    try await source.read(after: lastKey) { page in try await buffer.put(page) }
                     await buffer.end(nil)
                 } catch {
                     await buffer.end(error)
@@ -136,9 +138,10 @@ package struct CandleLoad: Sendable {
     }
 
     private func write(
-        from buffer: PageBuffer, _ writer: TransactionWriter, _ progress: inout LoadProgress
+        from buffer: PageBuffer<Source.Page>, _ writer: TransactionWriter, _ progress: inout LoadProgress
     ) async throws -> LoadOutcome {
-        var batch = CandleBatch(plan, progress: progress, limits: limits)
+        var batch = LoadBatch(
+            plan, key: source.symbol.rawValue, progress: progress, limits: limits)
         while true {
             switch await buffer.take(max: limits.pagesPerTransactionMax) {
             case .pages(let pages, let isLast):

@@ -1,5 +1,6 @@
 import KafkaBridge
 import LoaderAPICandles
+import LoaderKit
 import MarketData
 import ServiceRuntime
 import Testing

@@ -1,6 +1,7 @@
 import BinanceFeed
 import KafkaBridge
 import LoaderAPICandles
+import LoaderKit
 import MarketData
 import ReplayExchange
 import Testing
@@ -11,14 +12,14 @@ struct LoadRangeTests {
     @Test func `a range without candles gives a marker of count 0 and no keys`() async throws {
         try await LoadBench.run { bench in
             let before = bench.range(from: -2_880, candles: 1_440)
-            let (outcome, progress) = try await bench.load(bench.plan(before))
+            let (outcome, progress) = try await bench.load(bench.job(before))
             #expect(outcome == .finished)
             #expect(progress.counts == InstanceCounts())
-            #expect(progress.holes == [KlineHole(from: before.from, to: before.to, candleCount: 1_440)])
+            #expect(progress.holes == [RecordHole(from: before.from, to: before.to, recordCount: 1_440)])
             let records = try await bench.records()
             #expect(records.seqs.isEmpty)
             #expect(records.markers == [EndMarker(count: 0, firstKey: nil, lastKey: nil)])
-            let (again, _) = try await bench.load(bench.plan(before, attempt: 2))
+            let (again, _) = try await bench.load(bench.job(before, attempt: 2))
             #expect(again == .finished)
             #expect(try await bench.records().markers.count == 1)
         }
@@ -27,7 +28,7 @@ struct LoadRangeTests {
     @Test func `a range that lies after as_of asks the exchange nothing`() async throws {
         try await LoadBench.run { bench in
             let range = bench.range(asOf: LoadBench.start)
-            let (outcome, _) = try await bench.load(bench.plan(range))
+            let (outcome, _) = try await bench.load(bench.job(range))
             #expect(outcome == .finished)
             #expect(bench.exchange.statistics.answers.isEmpty)
             #expect(try await bench.records().markers.map(\.count) == [0])
@@ -37,7 +38,7 @@ struct LoadRangeTests {
     @Test func `the candle that was open at as_of is left out, whenever it is loaded`() async throws {
         try await LoadBench.run { bench in
             let range = bench.range(asOf: LoadBench.start + 250 * LoadBench.minute + 30_000)
-            let (outcome, progress) = try await bench.load(bench.plan(range))
+            let (outcome, progress) = try await bench.load(bench.job(range))
             #expect(outcome == .finished)
             #expect(progress.lastSeq == 250)
             let last = RecordKey.candle(
@@ -56,7 +57,7 @@ struct LoadRangeTests {
             let (outcome, progress) = try await bench.load()
             #expect(outcome == .finished)
             #expect(progress.lastSeq == 4_320 - 350)
-            #expect(progress.holes == [KlineHole(from: from, to: to, candleCount: 350)])
+            #expect(progress.holes == [RecordHole(from: from, to: to, recordCount: 350)])
             let records = try await bench.records()
             #expect(records.isGapless)
             #expect(records.markers.map(\.count) == [4_320 - 350])
@@ -68,7 +69,7 @@ struct LoadRangeTests {
         try await LoadBench.run { bench in
             var range = bench.range()
             range.interval = interval
-            let (outcome, _) = try await bench.load(bench.plan(range))
+            let (outcome, _) = try await bench.load(bench.job(range))
             #expect(outcome == .finished)
             let records = try await bench.records()
             #expect(records.isGapless)

@@ -3,6 +3,7 @@ import Foundation
 import HTTPBridge
 import KafkaBridge
 import LoaderAPICandles
+import LoaderKit
 import MarketData
 import ReplayExchange
 import ServiceRuntime
@@ -54,9 +55,18 @@ struct LoadBench: Sendable {
             asOf: asOf)
     }
 
-    func plan(_ range: KlineRange? = nil, attempt: Int = 1) -> LoadPlan {
-        LoadPlan(
-            range: range ?? self.range(), output: output, transactionalID: transactionalID, attempt: attempt)
+    /// What is loaded, and as which attempt.
+    struct Job: Sendable {
+        var range: KlineRange
+        var plan: LoadPlan
+    }
+
+    func job(_ range: KlineRange? = nil, attempt: Int = 1) -> Job {
+        Job(range: range ?? self.range(), plan: plan(attempt: attempt))
+    }
+
+    func plan(attempt: Int) -> LoadPlan {
+        LoadPlan(output: output, transactionalID: transactionalID, attempt: attempt)
     }
 
     func feed(pageRows: Int = 100) -> BinanceFeed {
@@ -78,12 +88,12 @@ struct LoadBench: Sendable {
     }
 
     func load(
-        _ plan: LoadPlan? = nil, pageRows: Int = 100, ports: LoadPorts? = nil,
-        limits: LoadLimits = LoadLimits()
+        _ job: Job? = nil, pageRows: Int = 100, ports: LoadPorts? = nil, limits: LoadLimits = LoadLimits()
     ) async throws -> (LoadOutcome, LoadProgress) {
-        let load = CandleLoad(
-            plan ?? self.plan(), feed: feed(pageRows: pageRows), ports: ports ?? self.ports(), limits: limits)
-        return try await load.run()
+        let job = job ?? self.job()
+        let source = CandleSource(job.range, feed: feed(pageRows: pageRows))
+        return try await RecordLoad(job.plan, source: source, ports: ports ?? self.ports(), limits: limits)
+            .run()
     }
 
     /// Loads until at least `candles` are committed, then stops it.
@@ -102,7 +112,9 @@ struct LoadBench: Sendable {
     }
 
     /// All committed records of the partition, with the end marker.
-    func records() async throws -> Records { try await Records.read(kafka, output) }
+    func records(_ shape: RecordShape = .candle) async throws -> Records {
+        try await Records.read(kafka, output, shape)
+    }
 
     /// What the exchange serves for `range`, read by a path of its own.
     func sourceDigest(_ range: KlineRange) async throws -> RangeDigest {

@@ -1,13 +1,11 @@
-import BinanceFeed
-
 /// Hands pages from the reader to the writer, so that the next ones are read while a transaction is committed.
 ///
 /// The writer takes all that is there: with a slow exchange each page gets its own transaction at once, with
 /// a fast one a transaction takes what arrived during the one before. One reader, one writer.
-actor PageBuffer {
+actor PageBuffer<Page: Sendable> {
     enum Taken: Sendable {
         /// At least one page; `isLast` when nothing comes after them.
-        case pages([KlinePage], isLast: Bool)
+        case pages([Page], isLast: Bool)
         /// No page was left, and this is why none comes any more.
         case failed(any Error)
         case stopped
@@ -19,7 +17,7 @@ actor PageBuffer {
     }
 
     private let pagesMax: Int
-    private var pages: [KlinePage] = []
+    private var pages: [Page] = []
     private var ending: Ending?
     private var isStopped = false
     private var waitingReader: CheckedContinuation<Void, Never>?
@@ -32,7 +30,7 @@ actor PageBuffer {
     /// Waits for room.
     ///
     /// - Throws: `CancellationError` when no page is wanted any more.
-    func put(_ page: KlinePage) async throws {
+    func put(_ page: Page) async throws {
         while pages.count >= pagesMax, !isStopped {
             await withCheckedContinuation { waitingReader = $0 }
         }
