@@ -50,6 +50,13 @@ package struct KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
 
     package var isFenced: Bool { code == .fenced }
 
+    /// Another producer has to take this one's place. Beside what librdkafka calls fatal: the broker no longer
+    /// counts a producer's records as the producer does (e.g. it has lost some), and librdkafka's way out, the same
+    /// producer with its next epoch, is refused for good by brokers that do not count anew then (noida-db).
+    package var leavesProducerUseless: Bool {
+        isFatal || ["OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID"].contains(name)
+    }
+
     package init(
         _ code: Code, operation: String, detail: String, name: String = "", isRetriable: Bool = false
     ) {

@@ -4,7 +4,8 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct RenewingProducerTests {
-    @Test func `one that failed for good is replaced once, however many tell`() async throws {
+    @Test(arguments: ["OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID", "_FATAL"])
+    func `one that failed for good is replaced once, however many tell`(name: String) async throws {
         let made = Mutex(0)
         let producer = try RenewingProducer { () throws(KafkaError) in
             made.withLock { $0 += 1 }
@@ -14,7 +15,8 @@ struct RenewingProducerTests {
         var error = KafkaError(.other, operation: "send", detail: "out of order")
         await producer.renew(first, after: error)
         #expect(producer.current === first)
-        error.isFatal = true
+        error.name = name
+        error.isFatal = name == "_FATAL"
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<4 { group.addTask { [error] in await producer.renew(first, after: error) } }
         }

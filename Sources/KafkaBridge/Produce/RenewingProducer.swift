@@ -2,8 +2,8 @@ import Synchronization
 
 /// A producer that is made anew when it has failed for good.
 ///
-/// librdkafka's idempotent producer takes nothing more after a fatal error, e.g. when the broker has lost records
-/// of it; what was on its way then fails, and whoever sent it tries again with the next one. Not for
+/// librdkafka's idempotent producer takes nothing more after a fatal error, and a broker that has lost records of it
+/// may refuse all that follow; what was on its way then fails, and whoever sent it tries again with the next one. Not for
 /// transactions: a fenced producer must stay so.
 package final class RenewingProducer: Sendable {
     private let make: @Sendable () throws(KafkaError) -> KafkaProducer
@@ -32,7 +32,7 @@ package final class RenewingProducer: Sendable {
 
     /// Puts a new producer in the place of `failed` where `error` leaves it useless; once, however many ask.
     package func renew(_ failed: KafkaProducer, after error: KafkaError) async {
-        guard error.isFatal, let next = try? make() else { return }
+        guard error.leavesProducerUseless, let next = try? make() else { return }
         let isReplaced = producer.withLock { producer in
             guard producer === failed else { return false }
             producer = next
