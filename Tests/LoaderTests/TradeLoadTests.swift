@@ -25,11 +25,12 @@ struct TradeLoadTests {
         _ configure: (inout ReplayOptions) -> Void = { _ in },
         _ body: @Sendable (LoadBench) async throws -> Void
     ) async throws {
-        try await LoadBench.run({ options in
-            options.symbols = [symbol]
-            options.synthetic = []
-            configure(&options)
-        }, body)
+        try await LoadBench.run(
+            { options in
+                options.symbols = [symbol]
+                options.synthetic = []
+                configure(&options)
+            }, body)
     }
 
     @Test func `all recorded trades arrive once, as recorded, and the marker names them`() async throws {

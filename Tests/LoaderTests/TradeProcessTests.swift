@@ -16,26 +16,29 @@ struct TradeProcessTests {
     private static let points: [CrashPoint] = [
         .beforeProduce, .afterProduce, .beforeTransactionCommit, .afterTransactionCommit, .beforeFinalEvent,
     ]
-    /// The trades of ETHUSDT before 2024-08-09.
-    private static let count: Int64 = 6_098
+    /// The trades of ETHUSDT before 2024-08-08 23:55:00.
+    private static let count: Int64 = 728
     private static let firstID: Int64 = 1_520_538_925
 
     private static func variables(pageRows: Int) -> [String: String] {
         [
             "QUEUE_ID": "wf-ethusdt-api_trades_raw-20240808-abc123", "INSTANCE": "ETHUSDT",
             "SYMBOL": "ETHUSDT", "TYPE": "api_trades_raw", "TIME_RANGE": "2024-08-08:2024-08-08",
+            "AS_OF": "1723161300000",
             "EXCHANGE_PAGE_ROWS": String(pageRows), "EXCHANGE_WEIGHT_MAX": "1000000",
         ]
     }
 
     private static func run(_ body: @Sendable (WorkerStage) async throws -> Void) async throws {
-        try await WorkerStage.run(latencyMilliseconds: 0, { options in
-            options.symbols = Symbol("ETHUSDT").map { [$0] }
-            options.synthetic = []
-        }, body)
+        try await WorkerStage.run(
+            latencyMilliseconds: 0,
+            { options in
+                options.symbols = Symbol("ETHUSDT").map { [$0] }
+                options.synthetic = []
+            }, body)
     }
 
-    @Test(arguments: points, [7, 100]) func `killed at a point, the next attempt loses and doubles nothing`(
+    @Test(arguments: points, [7, 20]) func `killed at a point, the next attempt loses and doubles nothing`(
         point: CrashPoint, pageRows: Int
     ) async throws {
         try await Self.run { stage in

@@ -27,7 +27,7 @@ class Killing:
         """Kills as planned until the queue is final. Raises Failure when that takes too long."""
         looked_at = 0.0
         try:
-            while (now := time.monotonic()) - self.start < RUN_SECONDS_MAX:
+            while (now := time.monotonic()) - self.start < self.chaos.run_seconds_max:
                 self.chaos.stack.check()
                 self.chaos.manager.start_when_due(self.manager_was_killed)
                 self.begin_due_kills()
@@ -38,7 +38,10 @@ class Killing:
                     if queue and queue["status"] in ("finished", "failed", "stopped"):
                         return queue
                 time.sleep(0.01)
-            raise Failure(f"run {self.number}: {self.chaos.queue_id} is not final after {RUN_SECONDS_MAX} s")
+            raise Failure(
+                f"run {self.number}: {self.chaos.queue_id} is not final after "
+                f"{self.chaos.run_seconds_max:.0f} s"
+            )
         finally:
             self.release()
 
