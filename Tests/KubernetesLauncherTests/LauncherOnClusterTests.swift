@@ -10,6 +10,11 @@ import Workflow
     .serialized, .enabled(if: TestCluster.isWanted, Comment(rawValue: TestCluster.skipReason)),
     .timeLimit(.minutes(3)))
 struct LauncherOnClusterTests {
+    /// No node takes its pods.
+    private static func nowhere(_ configuration: inout KubernetesLauncher.Configuration) {
+        configuration.manifest.nodeSelector = ["no": "such-node"]
+    }
+
     /// A job of a queue that no other run of the test has.
     private func newJob(_ environment: [String: String] = [:], attempt: Int = 1) throws -> Job {
         let suffix = String(UUID().uuidString.lowercased().filter { $0 != "-" }.prefix(6))
@@ -51,10 +56,10 @@ struct LauncherOnClusterTests {
     }
 
     @Test func `a Job that the server refuses fails its launch for good, and says why`() async throws {
-        try await LauncherStage.with({
-            $0.manifest.resources = ["default": .object(["limits": .string("x")])]
-        }) {
-            stage in
+        func beRefused(_ configuration: inout KubernetesLauncher.Configuration) {
+            configuration.manifest.resources = ["default": .object(["limits": .string("x")])]
+        }
+        try await LauncherStage.with(beRefused) { stage in
             let error = await #expect(throws: LaunchError.self) {
                 _ = try await stage.launcher.launch(try newJob())
             }
@@ -88,7 +93,7 @@ struct LauncherOnClusterTests {
     }
 
     @Test func `a pod that no node takes waits and says why, and a kill leaves nothing`() async throws {
-        try await LauncherStage.with({ $0.manifest.nodeSelector = ["no": "such-node"] }) { stage in
+        try await LauncherStage.with(Self.nowhere) { stage in
             let handle = try await stage.launcher.launch(try newJob())
             let waiting = try await stage.until(handle) { state in
                 if case .waiting(let why) = state { why.hasPrefix("Unschedulable: 0/") } else { false }
@@ -104,10 +109,11 @@ struct LauncherOnClusterTests {
     }
 
     @Test func `an attempt whose place takes too long is stuck`() async throws {
-        try await LauncherStage.with({
-            $0.manifest.nodeSelector = ["no": "such-node"]
-            $0.limits.place = .milliseconds(500)
-        }) { stage in
+        func getStuckSoon(_ configuration: inout KubernetesLauncher.Configuration) {
+            Self.nowhere(&configuration)
+            configuration.limits.place = .milliseconds(500)
+        }
+        try await LauncherStage.with(getStuckSoon) { stage in
             let handle = try await stage.launcher.launch(try newJob())
             let state = try await stage.until(handle) { if case .stuck = $0 { true } else { false } }
             guard case .stuck(_, let isFinal) = state else { return }
@@ -116,7 +122,7 @@ struct LauncherOnClusterTests {
     }
 
     @Test func `a Job deleted by hand ends its attempt`() async throws {
-        try await LauncherStage.with({ $0.manifest.nodeSelector = ["no": "such-node"] }) { stage in
+        try await LauncherStage.with(Self.nowhere) { stage in
             let handle = try await stage.launcher.launch(try newJob())
             try await stage.until(handle) { if case .waiting = $0 { true } else { false } }
             let job = try #require(try await stage.jobs.first)
@@ -127,7 +133,7 @@ struct LauncherOnClusterTests {
     }
 
     @Test func `a pod deleted by hand ends its attempt, though the Job gets another`() async throws {
-        try await LauncherStage.with({ $0.manifest.nodeSelector = ["no": "such-node"] }) { stage in
+        try await LauncherStage.with(Self.nowhere) { stage in
             let handle = try await stage.launcher.launch(try newJob())
             try await stage.until(handle) { state in
                 if case .waiting(let why) = state { why.hasPrefix("Unschedulable") } else { false }
@@ -140,7 +146,7 @@ struct LauncherOnClusterTests {
     }
 
     @Test func `a Job of an attempt that was given up is swept, also while it waits`() async throws {
-        try await LauncherStage.with({ $0.manifest.nodeSelector = ["no": "such-node"] }) { stage in
+        try await LauncherStage.with(Self.nowhere) { stage in
             let job = try newJob()
             let handle = try await stage.launcher.launch(job)
             try await stage.until(handle) { if case .waiting = $0 { true } else { false } }

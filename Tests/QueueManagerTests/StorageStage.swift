@@ -97,9 +97,9 @@ struct StorageStage: Sendable {
         _ queues: [NewQueue], token: String = "create", claimsMax: Int = 8,
         _ work: @escaping @Sendable (inout QueueState, LookFacts) -> LookPlan
     ) async throws -> CreationReport {
-        let look = CreationLook(token: token, claimsMax: claimsMax, eventPartition: { _ in Self.partition }) {
-            queue, facts, _ in work(&queue, facts)
-        }
+        let look = CreationLook(
+            token: token, claimsMax: claimsMax, eventPartition: { _ in Self.partition },
+            work: { queue, facts, _ in work(&queue, facts) })
         return try await storage.create(queues, look: look)
     }
 
