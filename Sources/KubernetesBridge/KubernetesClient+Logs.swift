@@ -66,7 +66,7 @@ extension KubernetesClient {
         let operation = call.operation
         do {
             try await http.stream(request) { head, chunks in
-                guard head.status == 200 else { throw await Self.refusal(head, chunks, operation) }
+                guard Self.isLog(head) else { throw await Self.refusal(head, chunks, operation) }
                 for try await chunk in chunks { try await body(chunk) }
             }
         } catch let error as HTTPError {
@@ -90,7 +90,7 @@ extension KubernetesClient {
         do {
             try await http.stream(request) { head, chunks in
                 note(call, status: head.status, since: started)
-                guard head.status == 200 else { throw await Self.refusal(head, chunks, operation) }
+                guard Self.isLog(head) else { throw await Self.refusal(head, chunks, operation) }
                 var count = 0
                 for try await chunk in chunks {
                     take(chunk)
@@ -106,6 +106,9 @@ extension KubernetesClient {
             throw KubernetesError(.malformed, operation: operation, detail: "\(error)")
         }
     }
+
+    /// 204: the pod has no node yet, and so no log.
+    private static func isLog(_ head: HTTPHead) -> Bool { head.status == 200 || head.status == 204 }
 
     /// Reads the `Status` of an answer that was to be a stream.
     static func refusal(_ head: HTTPHead, _ chunks: HTTPBody, _ operation: String) async -> KubernetesError {

@@ -4,7 +4,7 @@ import Workflow
 /// The table of saved logs.
 enum LogSchema {
     static let migration = Migration(
-        21, "logs of attempts",
+        10, "logs of attempts",
         sql: """
             -- The last 1 MiB of what an attempt wrote to its output, kept when its job goes. Goes with the queue.
             CREATE TABLE streamforge.attempt_logs (
