@@ -57,6 +57,7 @@ final class PlayedServer: Sendable {
     let port: Int
     private let listener: Int32
     private let heads = Mutex<[String]>([])
+    private let isStopped = Mutex(false)
 
     var url: String { "http://127.0.0.1:\(port)" }
     /// First lines of the requests so far.
@@ -83,7 +84,11 @@ final class PlayedServer: Sendable {
         DispatchQueue(label: "played-server").async { [self] in
             while true {
                 let descriptor = accept(listener, nil, nil)
-                guard descriptor >= 0 else { return }
+                guard descriptor >= 0 else {
+                    // Here and not in `stop`: its number must not be another server's while this thread uses it.
+                    Glibc.close(listener)
+                    return
+                }
                 DispatchQueue(label: "played-connection").async { [self] in
                     let connection = Connection(descriptor: descriptor)
                     let head = connection.readHead()
@@ -99,8 +104,11 @@ final class PlayedServer: Sendable {
     }
 
     func stop() {
-        shutdown(listener, Int32(SHUT_RDWR))
-        Glibc.close(listener)
+        let isFirst = isStopped.withLock { isStopped in
+            defer { isStopped = true }
+            return !isStopped
+        }
+        if isFirst { shutdown(listener, Int32(SHUT_RDWR)) }
     }
 }
 
