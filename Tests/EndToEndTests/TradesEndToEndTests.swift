@@ -6,7 +6,7 @@ import Testing
 import Workflow
 
 /// Recorded trades through the real programs, by the ready-made template.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(8)))
 struct TradesEndToEndTests {
     struct Load: Sendable, CustomTestStringConvertible {
         var counts: [String: Int64]

@@ -11,7 +11,7 @@ import Workflow
 #endif
 
 /// The real program `streamforge-worker loader-api-trades`, killed where it hurts.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct TradeProcessTests {
     private static let points: [CrashPoint] = [
         .beforeProduce, .afterProduce, .beforeTransactionCommit, .afterTransactionCommit, .beforeFinalEvent,
