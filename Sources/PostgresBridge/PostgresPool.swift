@@ -40,7 +40,8 @@ package final class PostgresPool: Sendable {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (PostgresConnection) async throws -> R
     ) async throws -> R {
-        var connection = try await acquire()
+        let deadline = acquireDeadline
+        var connection = try await acquire(until: deadline)
         while true {
             // `body` calls the connection more than once: on its thread, so that none of these calls changes it.
             let value = try await withTaskExecutorPreference(connection.executor) { () async throws -> R? in
@@ -55,14 +56,15 @@ package final class PostgresPool: Sendable {
                 }
             }
             if let value { return value }
-            connection = try await replace(connection)
+            connection = try await replace(connection, until: deadline)
         }
     }
 
     /// Runs one statement on any connection.
     @discardableResult
     package func execute(_ query: PostgresQuery) async throws(PostgresError) -> PostgresResult {
-        var connection = try await acquire()
+        let deadline = acquireDeadline
+        var connection = try await acquire(until: deadline)
         while true {
             let outcome = await withTaskExecutorPreference(connection.executor) {
                 () async -> Result<PostgresResult, PostgresError>? in
@@ -77,7 +79,7 @@ package final class PostgresPool: Sendable {
                 return outcome
             }
             if let outcome { return try outcome.get() }
-            connection = try await replace(connection)
+            connection = try await replace(connection, until: deadline)
         }
     }
 
@@ -101,8 +103,9 @@ package final class PostgresPool: Sendable {
     private var acquireDeadline: ContinuousClock.Instant { .now + configuration.acquireTimeout }
 
     /// - Returns: a connection that was usable when it came back; the server may have ended it since.
-    private func acquire() async throws(PostgresError) -> PostgresConnection {
-        let deadline = acquireDeadline
+    private func acquire(
+        until deadline: ContinuousClock.Instant
+    ) async throws(PostgresError) -> PostgresConnection {
         var next = state.withLock { $0.take() }
         if case .wait(let id) = next {
             switch try await wait(id: id, deadline: deadline) {
@@ -123,10 +126,18 @@ package final class PostgresPool: Sendable {
     }
 
     /// Opens another connection in the place of one that the server has ended.
-    private func replace(_ ended: PostgresConnection) async throws(PostgresError) -> PostgresConnection {
+    private func replace(
+        _ ended: PostgresConnection, until deadline: ContinuousClock.Instant
+    ) async throws(PostgresError) -> PostgresConnection {
         observe(.connectionReplaced(reason: "ended by the server"))
         await ended.close()
-        return try await open(deadline: acquireDeadline)
+        guard ContinuousClock.now < deadline else {
+            giveUpPlace()
+            throw PostgresError(
+                .connectFailed, operation: "take a connection",
+                message: "the server ends its sessions as soon as they are open")
+        }
+        return try await open(deadline: deadline)
     }
 
     /// Waits until a connection or a place for one is ours.

@@ -54,7 +54,8 @@ package enum QueueManagerSettings {
         doc: "Names this replica among others. Not set: host, process and a random part."
     ).optional()
     package static let databaseConnectionsMax = Setting<Int>.integer(
-        "DATABASE_CONNECTIONS_MAX", in: 2...200, example: "10", doc: "Connections to PostgreSQL at the most."
+        "DATABASE_CONNECTIONS_MAX", in: 5...200, example: "10",
+        doc: "Connections to PostgreSQL at the most. Some jobs hold one while they work with others."
     ).fallback("10")
     package static let topicPartitions = Setting<Int>.integer(
         "TOPIC_PARTITIONS", in: 1...1_000, example: "12",

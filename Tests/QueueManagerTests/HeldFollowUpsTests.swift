@@ -46,6 +46,43 @@ struct HeldFollowUpsTests {
         #expect(isLeft(await task.value))
     }
 
+    @Test func `what comes after its events were written is not held, unless they were looked at`()
+        async throws
+    {
+        let held = HeldFollowUps()
+        let followUp = try Self.followUp("abc123")
+        #expect(held.take([followUp.claim.queueID]).isEmpty)
+        #expect(isLeft(await held.hold(followUp)))
+        // Once only: the next launch of this queue is held.
+        let next = await hold(followUp, held)
+        held.close()
+        #expect(isLeft(await next.value))
+    }
+
+    @Test func `events that were looked at are not waited for, nor do they let a next launch pass`()
+        async throws
+    {
+        let held = HeldFollowUps()
+        let followUp = try Self.followUp("abc123")
+        #expect(held.take([followUp.claim.queueID]).isEmpty)
+        held.noteLooked([followUp.claim.queueID])
+        let task = await hold(followUp, held)
+        #expect(!held.isEmpty)
+        held.close()
+        #expect(isLeft(await task.value))
+    }
+
+    @Test func `missed events are forgotten after two ticks`() async throws {
+        let held = HeldFollowUps()
+        let followUp = try Self.followUp("abc123")
+        #expect(held.take([followUp.claim.queueID]).isEmpty)
+        held.tick()
+        held.tick()
+        let task = await hold(followUp, held)
+        held.close()
+        #expect(isLeft(await task.value))
+    }
+
     @Test func `after the close nothing is held or heard`() async throws {
         let held = HeldFollowUps()
         held.setPartitions([2])

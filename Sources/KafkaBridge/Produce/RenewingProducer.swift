@@ -6,6 +6,8 @@ import Synchronization
 /// may refuse all that follow; what was on its way then fails, and whoever sent it tries again with the next one. Not for
 /// transactions: a fenced producer must stay so.
 package final class RenewingProducer: Sendable {
+    /// For what a replaced producer still has under way.
+    private static let flushMax = Duration.seconds(5)
     private let make: @Sendable () throws(KafkaError) -> KafkaProducer
     private let producer: Mutex<KafkaProducer>
 
@@ -38,8 +40,12 @@ package final class RenewingProducer: Sendable {
             producer = next
             return true
         }
-        // Nothing is left in it that could be sent.
-        try? await (isReplaced ? failed : next).close(timeout: .zero)
+        guard isReplaced else {
+            try? await next.close(timeout: .zero)
+            return
+        }
+        // After a fatal error nothing is left in it that could be sent; else other partitions' records may be.
+        try? await failed.close(timeout: error.isFatal ? .zero : Self.flushMax)
     }
 
     package func close(timeout: Duration = .seconds(10)) async throws(KafkaError) {

@@ -49,9 +49,11 @@ package struct EventReader: Service {
             do {
                 try await read(from: source)
             } catch {
+                looker.setPartitions([])
                 await source.close()
                 throw error
             }
+            looker.setPartitions([])
             await source.close()
         }
         // Another replica may take over at once; if this fails the leases run out by themselves.
@@ -105,8 +107,8 @@ package struct EventSession: Sendable {
             reader.observe(.partitionsOwned(now.keys.sorted()))
             try await source.assign(now.mapValues(\.nextOffset))
             owned = now
-            reader.looker.setPartitions(Set(now.keys))
         }
+        reader.looker.setPartitions(Set(owned.keys))
         // Without an answer no lease is judged; reading goes on.
         ends = (try? await source.ends(owned.keys.sorted())) ?? [:]
     }

@@ -24,12 +24,16 @@ final class HeldFollowUps: Sendable {
 
     private struct State {
         var waiting: [QueueID: (held: Held, ticks: Int)] = [:]
+        /// Queues whose events were just written without a look: what follows them up need not wait for these.
+        /// Those of this tick and of the one before.
+        var missed: (now: Set<QueueID>, before: Set<QueueID>) = ([], [])
         /// Partitions of queue-events that this replica reads: events of others come to another one.
         var partitions: Set<Int32> = []
         var isClosed = false
         var onFirst: @Sendable () -> Void = {}
     }
 
+    private static let missedMax = 4_096
     private let state = Mutex(State())
 
     /// Tells who is to tick from now on until it is empty again.
@@ -44,12 +48,14 @@ final class HeldFollowUps: Sendable {
         state.withLock { !$0.isClosed && $0.partitions.contains(partition) }
     }
 
-    /// Waits until events of the queue came and were written, or until a second tick.
+    /// Waits until events of the queue came and were written, or until a second tick; not at all where such events
+    /// were written just before.
     func hold(_ followUp: LookFollowUp) async -> Outcome {
         await withCheckedContinuation { waiter in
             let (isHeld, onFirst) = state.withLock { state -> (Bool, (@Sendable () -> Void)?) in
                 let id = followUp.claim.queueID
-                guard !state.isClosed, state.waiting[id] == nil else { return (false, nil) }
+                let isMissed = state.missed.now.remove(id) != nil || state.missed.before.remove(id) != nil
+                guard !state.isClosed, !isMissed, state.waiting[id] == nil else { return (false, nil) }
                 defer { state.waiting[id] = (Held(followUp: followUp, waiter: waiter), 0) }
                 return (true, state.waiting.isEmpty ? state.onFirst : nil)
             }
@@ -60,12 +66,30 @@ final class HeldFollowUps: Sendable {
 
     /// Those of the given queues; each must be resumed.
     func take(_ queues: some Sequence<QueueID>) -> [Held] {
-        state.withLock { state in queues.compactMap { state.waiting.removeValue(forKey: $0)?.held } }
+        state.withLock { state in
+            if state.missed.now.count >= Self.missedMax { state.missed = ([], state.missed.now) }
+            return queues.compactMap { id in
+                if let held = state.waiting.removeValue(forKey: id)?.held { return held }
+                state.missed.now.insert(id)
+                return nil
+            }
+        }
+    }
+
+    /// Queues that were looked at with the events that were last taken for them.
+    func noteLooked(_ queues: some Sequence<QueueID>) {
+        state.withLock { state in
+            for id in queues {
+                state.missed.now.remove(id)
+                state.missed.before.remove(id)
+            }
+        }
     }
 
     /// Gives up waiting for those that were there at the last tick already.
     func tick() {
         let left = state.withLock { state in
+            state.missed = ([], state.missed.now)
             let old = state.waiting.filter { $0.value.ticks > 0 }
             for id in old.keys { state.waiting[id] = nil }
             for id in state.waiting.keys { state.waiting[id]?.ticks += 1 }

@@ -153,8 +153,9 @@ extension QueueState {
     }
 
     private mutating func launched(_ id: AttemptID, _ handle: JobHandle) -> Bool {
+        // It may be told twice, when the answer of the transaction that wrote it got lost.
+        guard let attempt = attempts[id], attempt.handle != handle else { return false }
         change(id) { $0.handle = handle }
-        guard attempts[id] != nil else { return false }
         note(
             "attempt_launched", actor: Self.engine, id: id.id, attempt: id.number,
             detail: handle.fields.mapValues { .string($0) })

@@ -19,7 +19,7 @@ extension Reconciler {
             report = try await looker.create(
                 queues, token: token(number), claimsMax: granted, state.controlEnds)
         } catch {
-            state.settle(granted, [])
+            if state.settle(granted, []) { wakeups.signalHere() }
             throw error
         }
         let claimed = report.looked.filter { !$0.plan.effects.isEmpty }

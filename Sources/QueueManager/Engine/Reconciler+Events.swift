@@ -34,7 +34,8 @@ struct EventTurn: Sendable {
                 looker.apply(followUp, to: &queue, facts)
             },
             work: { queue, facts, claim in
-                let touched = followUps[queue.queueID].map(\.touched) ?? TouchedEffects()
+                let followUp = followUps[queue.queueID].flatMap { $0.claim == claim ? $0 : nil }
+                let touched = followUp?.touched ?? TouchedEffects()
                 return looker.plan(&queue, facts, token: claim.token, touched, controlEnds)
             })
     }
@@ -43,7 +44,8 @@ struct EventTurn: Sendable {
     func finish(_ report: ApplyReport) async {
         let byClaim = Dictionary(report.looked.map { ($0.claim, $0) }) { _, newer in newer }
         let new = report.looked.filter { $0.claim.token == look.token && !$0.plan.effects.isEmpty }
-        reconciler.state.settle(granted, new.map(\.claim))
+        if reconciler.state.settle(granted, new.map(\.claim)) { reconciler.wakeups.signalHere() }
+        reconciler.held.noteLooked(report.looked.map(\.claim.queueID))
         for result in report.looked { reconciler.parts.observe(result.queue) }
         reconciler.announce(report.looked)
         for one in held { one.resume(byClaim[one.followUp.claim].map { .looked($0) } ?? .left) }
@@ -52,7 +54,7 @@ struct EventTurn: Sendable {
 
     /// The transaction has failed, or it is not known whether it has.
     func abandon() {
-        reconciler.state.settle(granted, [])
+        if reconciler.state.settle(granted, []) { reconciler.wakeups.signalHere() }
         for one in held { one.resume(.left) }
     }
 }
