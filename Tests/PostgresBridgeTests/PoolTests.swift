@@ -174,7 +174,7 @@ struct PoolTests {
     @Test func `a server that does not answer is tried until the limit`() async throws {
         var configuration = PostgresConfiguration(
             url: PostgresURL(host: "127.0.0.1", port: 1, database: "x", user: "x", password: nil))
-        configuration.acquireTimeout = .milliseconds(400)
+        configuration.acquireTimeout = .seconds(2)
         let attempts = AsyncStream.makeStream(of: Int.self)
         let pool = PostgresPool(configuration) { observation in
             if case .connectFailed(_, let attempt) = observation { attempts.continuation.yield(attempt) }
