@@ -236,9 +236,9 @@ package actor KafkaConsumer {
 
     private func carryOutRebalances() throws(KafkaError) {
         let core = try openHandle(for: "poll").core
-        // A partition that is paused when it is given up is still paused when it comes back.
         // One that fails stays and is tried again by the next poll.
         while let rebalance = announced.first {
+            // A partition that is paused when it is given up would still be paused when it comes back.
             if case .revoked(let partitions) = rebalance {
                 try resumeUnmoved(pausedByCaller.intersection(partitions), core)
             } else if case .lost(let partitions) = rebalance {

@@ -80,6 +80,9 @@ void crdk_list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int
 /// nothing, most likely: the broker's thread sleeps before it goes on, an eighth longer each time, until an answer
 /// differs. So a record is late by about an eighth of the time that nothing came, until the longest rest is
 /// reached. If records do come in answers of one length, each is late by one rest.
+///
+/// librdkafka asks interceptors not to block. This one does, on purpose and for milliseconds: the thread that
+/// fetches is the one that is to rest, and its other requests are late by no more than that.
 typedef struct crdk_brake crdk_brake;
 
 /// @param held_back_us a fetch that took at least this long was held back by the broker: no rest.
