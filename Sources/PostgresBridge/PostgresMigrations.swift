@@ -43,14 +43,15 @@ extension PostgresPool {
             try await connection.setStatementTimeout(Self.migrationTimeout)
             // A lock of the session, as every migration is a transaction of its own.
             let lock: PostgresQuery = "SELECT pg_advisory_lock(hashtextextended(\("migrate \(schema)"), 0))"
+            let unlockAll: PostgresQuery = "SELECT pg_advisory_unlock_all()"
             try await connection.execute(lock)
             do {
                 let applied = try await applyMissing(migrations, schema: schema, connection)
-                try await connection.execute("SELECT pg_advisory_unlock_all()")
+                try await connection.execute(unlockAll)
                 return applied
             } catch {
-                // A lost connection has lost its locks.
-                _ = try? await connection.execute("SELECT pg_advisory_unlock_all()")
+                // A cancelled task can send nothing any more: its session ends, and the lock with it.
+                do { try await connection.execute(unlockAll) } catch { await connection.close() }
                 throw error
             }
         }

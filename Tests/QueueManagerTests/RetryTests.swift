@@ -113,4 +113,38 @@ struct RetryTests {
             #expect(DeadLetterPlace(topic: topic, partition: 0, of: id, plan) == nil, "\(topic)")
         }
     }
+
+    @Test func `the place of a letter follows the instance that wrote its partition`() throws {
+        let id = try #require(QueueID("wf-test-abc123"))
+        let plan = try PlanBuilder().build(
+            .object([
+                "symbols": .array([.string("BTCUSDT"), .string("ETHUSDT")]),
+                "time_range": .string("2024-08-01:2024-08-02"),
+                "steps": .array([
+                    .object([
+                        "id": .string("load"), "target": .string("loader-api-candles"),
+                        "type": .string("api_candles"),
+                        "fan_out": .object([
+                            "by": .array([.string("symbol"), .string("interval")]),
+                            "intervals": .array([.string("1h"), .string("5m")]),
+                        ]),
+                    ]),
+                    .object([
+                        "id": .string("store"), "target": .string("arango-connector"),
+                        "type": .string("api_candles"), "input": .string("load"),
+                    ]),
+                ]),
+            ]))
+        let load = try #require(plan.steps.first)
+        let written = plan.instances(of: load)
+        #expect(written.count == 4)
+        for instance in written {
+            let place = try #require(
+                DeadLetterPlace(topic: "\(id)-data", partition: instance.partition, of: id, plan))
+            #expect(place.symbol.rawValue == instance.symbol)
+            #expect(place.interval?.rawValue == instance.interval)
+        }
+        #expect(DeadLetterPlace(topic: "\(id)-data", partition: 4, of: id, plan) == nil)
+        #expect(DeadLetterPlace(topic: "\(id)-data", partition: -1, of: id, plan) == nil)
+    }
 }

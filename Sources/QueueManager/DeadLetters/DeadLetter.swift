@@ -88,17 +88,20 @@ struct DeadLetterPlace: Sendable, Hashable {
         let producer = plan.steps.first {
             $0.target.isProducer && plan.isDataTopic(topic, of: $0.id, queueID)
         }
-        guard let producer, partition >= 0, Int(partition) < plan.symbols.count,
-            let symbol = Symbol(plan.symbols[Int(partition)]), let range = DayRange(plan.timeRange)
+        guard let producer,
+            let written = plan.instances(of: producer).first(where: { $0.partition == partition }),
+            let symbol = Symbol(written.symbol)
         else { return nil }
-        let consumers = plan.steps.filter { $0.target.isConsumer && $0.input == producer.id }
-        guard let first = consumers.first else { return nil }
-        id = InstanceID(step: first.id, instance: symbol.rawValue)
+        let readers = plan.steps.filter { $0.target.isConsumer && $0.input == producer.id }.compactMap {
+            step in
+            plan.instances(of: step).first { $0.inputs.contains(written.name) }.map { (step, $0) }
+        }
+        guard let (_, first) = readers.first else { return nil }
+        id = first.id
         self.symbol = symbol
-        interval = KlineInterval(rawValue: first.interval)
-        collections = consumers.compactMap { step in
-            step.collectionName.flatMap { CollectionName($0) }
-                ?? DerivedName.collection(symbol: symbol, type: step.type, firstDay: range.first)
+        interval = KlineInterval(rawValue: written.interval)
+        collections = readers.compactMap { step, instance in
+            instance.collectionName(of: step, in: plan).flatMap { CollectionName($0) }
         }
     }
 }

@@ -112,8 +112,8 @@ extension PostgresPool {
                 try await connection.execute(unlock)
                 return value
             } catch {
-                // A connection that is lost has lost its locks; one that is cancelled is unlocked here.
-                _ = try? await connection.execute(unlock)
+                // A cancelled task can send nothing any more: its session ends, and the lock with it.
+                do { try await connection.execute(unlock) } catch { await connection.close() }
                 throw error
             }
         }
