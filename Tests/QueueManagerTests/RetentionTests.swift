@@ -116,6 +116,24 @@ struct RetentionTests {
         }
     }
 
+    @Test func `a holder that is cancelled leaves no lock behind`() async throws {
+        try await withPostgres { pool in
+            let (held, hold) = AsyncStream.makeStream(of: Void.self)
+            let holder = Task {
+                try await pool.withAdvisoryLock("streamforge retention") { _ in
+                    hold.yield()
+                    try await Task.sleep(for: .seconds(60))
+                }
+            }
+            for await _ in held { break }
+            holder.cancel()
+            let outcome = await holder.result
+            #expect(throws: CancellationError.self) { try outcome.get() }
+            let isTaken = try await pool.withAdvisoryLock("streamforge retention") { _ in true }
+            #expect(isTaken == true)
+        }
+    }
+
     @Test func `nothing goes before it is in the archive, and an archive that fails loses nothing`()
         async throws
     {

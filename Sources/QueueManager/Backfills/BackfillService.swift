@@ -3,21 +3,19 @@ import Workflow
 
 /// Drives backfills: starts the queues of shards, sees how they end, says when all is done.
 ///
-/// Any number of replicas run it; see ``ScheduleService`` for how they share the work.
-package struct BackfillService: Service {
+/// Any number of replicas run it; see ``RowService`` for how they share the work.
+package struct BackfillService: RowService {
     let store: BackfillStore
     let starter: QueueStarter
-    /// A backfill was changed here: look now.
-    let wakeups: Wakeups
-    /// Names this replica's claims.
-    let replica: String
-    let observe: ScheduleObserver
-    /// For what goes wrong in the loop itself.
-    let observeLoop: EngineObserver
+    package let wakeups: Wakeups
+    package let replica: String
+    package let observe: ScheduleObserver
+    package let observeLoop: EngineObserver
 
-    /// Backfills looked at side by side.
-    static let parallelMax = 4
-    static let idleWaitMilliseconds: Int64 = 1_000
+    package static let loopName = "backfills"
+    package static let parallelMax = 4
+
+    package var claims: RowClaims { store.claims }
 
     package init(
         store: BackfillStore, starter: QueueStarter, wakeups: Wakeups, replica: String,
@@ -31,45 +29,15 @@ package struct BackfillService: Service {
         self.observeLoop = observeLoop
     }
 
-    package func run() async throws {
-        await loop("backfills", observe: observeLoop) {
-            guard try await round() == 0 else { return }
-            let wait = try await store.claims.millisecondsToNextLook(limit: Self.idleWaitMilliseconds)
-            await wakeups.wait(atMost: .milliseconds(max(wait, 5)))
+    package func look(at claim: RowClaim) async throws -> Int64? {
+        let look = try await store.look(at: claim)
+        if let state = look.reached { observe(.backfillChanged(look.name, state: state.rawValue)) }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for shard in look.starting { group.addTask { try await start(shard) } }
+            try await group.waitForAll()
         }
-    }
-
-    /// Looks once at every backfill that is due; also what tests call.
-    ///
-    /// - Returns: how many that were.
-    @discardableResult
-    package func round() async throws -> Int {
-        let token = "\(replica)/\(UInt64.random(in: .min ... .max))"
-        let claims = try await store.claims.claim(limit: Self.parallelMax, token: token)
-        await withTaskGroup(of: Void.self) { group in
-            for claim in claims { group.addTask { await look(at: claim) } }
-        }
-        return claims.count
-    }
-
-    /// A claim that is not given back after an error runs out by itself.
-    private func look(at claim: RowClaim) async {
-        do {
-            let look = try await store.look(at: claim)
-            if let state = look.reached { observe(.backfillChanged(look.name, state: state.rawValue)) }
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for shard in look.starting { group.addTask { try await start(shard) } }
-                try await group.waitForAll()
-            }
-            for queue in look.stopping { try await stop(queue, of: look.name) }
-            try await store.claims.release(claim, lookAt: look.lookAt)
-        } catch is CancellationError {
-            return
-        } catch is ClaimLost {
-            observe(.claimLost(owner: claim.key))
-        } catch {
-            observe(.lookFailed(owner: claim.key, error: "\(error)"))
-        }
+        for queue in look.stopping { try await stop(queue, of: look.name) }
+        return look.lookAt
     }
 
     private func start(_ shard: StartingShard) async throws {

@@ -25,7 +25,7 @@ package struct RowClaim: Sendable, Hashable {
 ///
 /// The table has `look_at` (Unix milliseconds; null: only when asked), `look_version`, `claim_token` and
 /// `claim_until`. A lease is measured by the database's real clock.
-struct RowClaims: Sendable {
+package struct RowClaims: Sendable {
     /// A replica that dies holds a row up for no longer; one that is slow is harmless, as starts are
     /// idempotent and writes prove the claim.
     static let leaseSeconds = 2
