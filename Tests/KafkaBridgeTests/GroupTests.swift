@@ -64,6 +64,23 @@ struct MockGroupTests {
         await first.consumer.close()
     }
 
+    /// What a poll tells is carried out by the next one, which never comes here.
+    @Test(arguments: [KafkaConsumerConfiguration.AssignmentStrategy.range, .cooperativeSticky])
+    func `a member can be closed when it was only just told to give partitions up`(
+        strategy: KafkaConsumerConfiguration.AssignmentStrategy
+    ) async throws {
+        let cluster = try MockCluster()
+        cluster.createTopic("t", partitions: 4)
+        let place = GroupMember.Place(cluster.connection, "t", strategy)
+        var first = try await GroupMember(place)
+        try await first.poll(until: 4)
+        var second = try await GroupMember(place)
+        try await GroupMember.poll(&first, &second) { first, _ in first.count < 4 }
+        await first.consumer.close()
+        try await second.poll(until: 4)
+        await second.consumer.close()
+    }
+
     @Test func `a member that fell silent loses its partitions to the others`() async throws {
         let cluster = try MockCluster()
         cluster.createTopic("t", partitions: 4)

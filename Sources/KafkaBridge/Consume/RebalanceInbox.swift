@@ -1,4 +1,5 @@
 internal import CRdkafka
+import Dispatch
 import Synchronization
 
 /// Rebalances that librdkafka told us of and that are not carried out yet.
@@ -7,11 +8,13 @@ import Synchronization
 final class RebalanceInbox: Sendable {
     struct State: Sendable {
         var pending: [KafkaRebalance] = []
-        /// While closing, changes are carried out at once: nobody polls any more.
+        /// While closing, changes are carried out on ``answers``: nobody polls any more.
         var isClosing = false
     }
 
     private let state = Mutex(State())
+    /// One after the other, on a thread of its own.
+    let answers = DispatchQueue(label: "kafka-consumer-close")
 
     func close() { state.withLock { $0.isClosing = true } }
 
