@@ -145,4 +145,21 @@ struct PoolSlotsTests {
         }
         #expect(slots.used == 0)
     }
+
+    @Test func `positions are due when a while has passed, and only those still held`() {
+        var taken = TakenPositions()
+        let (first, second) = (TopicPartition("t", 0), TopicPartition("t", 1))
+        let start = ContinuousClock.now
+        #expect(taken.due(at: start).isEmpty)
+        taken.committed([first: 3, second: 9], at: start)
+        #expect(taken.due(at: start + .seconds(9)).isEmpty)
+        #expect(taken.due(at: start + .seconds(10)) == [first: 3, second: 9])
+        #expect(taken.due(at: start + .seconds(11)).isEmpty)
+        taken.committed([first: 4], at: start + .seconds(12))
+        taken.drop([second])
+        #expect(taken.due(at: start + .seconds(20)).isEmpty)
+        #expect(taken.due(at: start + .seconds(22)) == [first: 4])
+        taken.drop([first])
+        #expect(taken.due(at: start + .seconds(60)).isEmpty)
+    }
 }

@@ -74,14 +74,16 @@ struct OfferTaker: Sendable {
     private func read(_ consumer: KafkaConsumer) async throws(KafkaError) {
         var buffer = OfferBuffer(limit: max(64, slots.limit * 4))
         var held: Set<TopicPartition> = []
+        var taken = TakenPositions()
         var isPaused = false
         while !stop.isRequested {
             health.beat("offers \(topic)", limit: .seconds(120))
             let free = slots.take(upTo: buffer.count)
             if free > 0 {
-                try await take(buffer.take(free), consumer)
+                try await take(buffer.take(free), consumer, &taken)
                 continue
             }
+            try await commitAgain(&taken, consumer)
             if !buffer.isEmpty { await slots.waitForFree() }
             if buffer.room == 0, slots.used == slots.limit, !isPaused {
                 try await consumer.pause(Array(held))
@@ -99,13 +101,14 @@ struct OfferTaker: Sendable {
                 guard let value = record.value else { continue }
                 buffer.add(.init(partition: record.topicPartition, offset: record.offset, value: value))
             }
-            if try apply(records.events, &buffer, &held) { isPaused = false }
+            if try apply(records.events, &buffer, &held, &taken) { isPaused = false }
         }
     }
 
     /// - Returns: whether the partitions changed, so that none is paused any more.
     private func apply(
-        _ events: [ConsumerEvent], _ buffer: inout OfferBuffer, _ held: inout Set<TopicPartition>
+        _ events: [ConsumerEvent], _ buffer: inout OfferBuffer, _ held: inout Set<TopicPartition>,
+        _ taken: inout TakenPositions
     ) throws(KafkaError) -> Bool {
         var hasChanged = false
         for event in events {
@@ -118,6 +121,7 @@ struct OfferTaker: Sendable {
             case .rebalanced(.revoked(let partitions)), .rebalanced(.lost(let partitions)):
                 held.subtract(partitions)
                 buffer.drop(partitions)
+                taken.drop(partitions)
                 hasChanged = true
             case .failed(let error):
                 if error.isFatal { throw error }
@@ -130,12 +134,16 @@ struct OfferTaker: Sendable {
     }
 
     /// Commits, then starts: an offer that is run is taken for good.
-    private func take(_ read: [OfferBuffer.Read], _ consumer: KafkaConsumer) async throws(KafkaError) {
+    private func take(
+        _ read: [OfferBuffer.Read], _ consumer: KafkaConsumer, _ taken: inout TakenPositions
+    ) async throws(KafkaError) {
         let offers = readable(read)
         slots.give(read.count - offers.count)
         async let ends = ends(offers)
         do throws(KafkaError) {
-            try await commit(OfferBuffer.positions(after: read), consumer)
+            let positions = OfferBuffer.positions(after: read)
+            try await commit(positions, consumer)
+            taken.committed(positions, at: .now)
         } catch {
             slots.give(offers.count)
             observe(.dropped(offers.count, .rebalanced))
@@ -145,6 +153,20 @@ struct OfferTaker: Sendable {
         }
         observe(.taken(offers.count, slotsUsed: slots.used))
         if !offers.isEmpty { start(TakenBatch(offers: offers, ends: await ends)) }
+    }
+
+    /// One that fails is made again when it is due again.
+    private func commitAgain(
+        _ taken: inout TakenPositions, _ consumer: KafkaConsumer
+    ) async throws(KafkaError) {
+        let positions = taken.due(at: .now)
+        guard !positions.isEmpty else { return }
+        do throws(KafkaError) {
+            try await consumer.commit(positions)
+        } catch {
+            observe(.takeFailed(topic: topic, error))
+            if error.isFenced || error.isFatal { throw error }
+        }
     }
 
     private func readable(_ read: [OfferBuffer.Read]) -> [TakenOffer] {
