@@ -34,6 +34,8 @@ package struct RoutingLauncher: JobLauncher {
 
     package func mayWait(for target: Target) -> Bool { route(target).mayWait(for: target) }
 
+    package func lossGrace(for target: Target) -> Duration { route(target).lossGrace(for: target) }
+
     package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         try await route(job.target).launch(job)
     }

@@ -10,6 +10,8 @@ package struct ByteTail: Sendable {
         self.bytesMax = bytesMax
     }
 
+    package var isEmpty: Bool { kept.isEmpty }
+
     package mutating func append(_ bytes: some Collection<UInt8>) {
         kept += bytes
         // Seldom, so that each byte is moved about once.
@@ -33,23 +35,35 @@ package struct ByteTail: Sendable {
     }
 }
 
+/// The end of a container's log, as far as it could be read.
+package struct LogTail: Sendable {
+    package var bytes: [UInt8]
+    /// What broke it off; nil: nothing is missing.
+    package var failure: KubernetesError?
+}
+
 extension KubernetesClient {
     /// The log's last lines asked for at the most: 1 MiB of lines of at least 52 bytes.
     static let tailLinesMax = 20_000
     /// More of a log is not read, so that a flood ends.
     static let logBytesMax = 256 << 20
 
-    /// The end of a container's log; empty while there is none.
+    /// The end of a container's log; empty while there is none. What came before it broke off is told too.
     ///
-    /// - Throws: ``KubernetesError``: `notFound` without the pod, `invalid` before its container was started.
-    package func logTail(pod: String, container: String, bytesMax: Int) async throws(KubernetesError)
-        -> [UInt8]
-    {
+    /// - Throws: ``KubernetesError`` when nothing came: `notFound` without the pod, `invalid` before its container
+    ///   was started.
+    package func logTail(
+        pod: String, container: String, bytesMax: Int
+    ) async throws(KubernetesError) -> LogTail {
         var call = logCall(pod, container)
         call.query.append(("tailLines", String(Self.tailLinesMax)))
         var tail = ByteTail(bytesMax: bytesMax)
-        try await readLog(call, whole: limits.requestTimeout, idle: nil) { tail.append($0) }
-        return tail.bytes
+        do throws(KubernetesError) {
+            try await readLog(call) { tail.append($0) }
+        } catch where !tail.isEmpty {
+            return LogTail(bytes: tail.bytes, failure: error)
+        }
+        return LogTail(bytes: tail.bytes)
     }
 
     /// Hands over a container's log from its beginning and as it grows, until the container ends.
@@ -61,7 +75,7 @@ extension KubernetesClient {
     ) async throws {
         var call = logCall(pod, container)
         call.query.append(("follow", "true"))
-        try await waitForTurn(call)
+        try await waitForTurn(call, waitMax: limits.requestTimeout)
         let request = try self.request(call, HTTPTimeouts(connect: .seconds(5), whole: nil, idle: nil))
         let operation = call.operation
         do {
@@ -77,14 +91,16 @@ extension KubernetesClient {
     private func logCall(_ pod: String, _ container: String) -> Call {
         var call = Call(verb: "log", resource: "pods", name: pod, path: path(.pods, pod, "log"))
         call.query = [("container", container)]
+        call.purpose = .log
         return call
     }
 
-    private func readLog(
-        _ call: Call, whole: Duration?, idle: Duration?, _ take: ([UInt8]) -> Void
-    ) async throws(KubernetesError) {
-        try await waitForTurn(call)
-        let request = try self.request(call, HTTPTimeouts(connect: .seconds(5), whole: whole, idle: idle))
+    private func readLog(_ call: Call, _ take: ([UInt8]) -> Void) async throws(KubernetesError) {
+        let deadline = ContinuousClock.now + limits.requestTimeout
+        try await waitForTurn(call, waitMax: limits.requestTimeout)
+        let whole = max(deadline - .now, .milliseconds(1))
+        let request = try self.request(
+            call, HTTPTimeouts(connect: min(.seconds(5), whole), whole: whole, idle: nil))
         let started = ContinuousClock.now
         let operation = call.operation
         do {

@@ -55,12 +55,14 @@ extension KubernetesClient {
     /// - Parameters:
     ///   - fields: a field selector, e.g. `involvedObject.uid=…`; empty: none.
     ///   - page: ``ObjectPage/next`` of the piece before; nil begins.
+    ///   - purpose: whose share of the rate limit it takes.
     /// - Throws: ``KubernetesError``: `expired` when the list took too long: begin anew.
     package func page<Object>(
         _ kind: ResourceKind<Object>, _ selector: LabelSelector, fields: String = "",
-        after page: String? = nil
+        after page: String? = nil, for purpose: RequestPurpose = .work
     ) async throws(KubernetesError) -> ObjectPage<Object> {
         var call = Call(verb: "list", resource: kind.plural, path: path(kind))
+        call.purpose = purpose
         call.query = [("limit", String(limits.pageObjectsMax))]
         if !selector.labels.isEmpty { call.query.append(("labelSelector", selector.text)) }
         if !fields.isEmpty { call.query.append(("fieldSelector", fields)) }

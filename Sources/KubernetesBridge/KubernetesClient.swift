@@ -14,8 +14,8 @@ package struct RequestObservation: Sendable {
 
 /// A client of one API server, for objects of one namespace.
 ///
-/// All requests share a rate limit; `Retry-After` of a busy server holds all of them. A request that gets no
-/// good answer is sent again until its time is over: what it asks for must be the same when done twice, so
+/// All requests share a rate limit, in which each ``RequestPurpose`` has its part; `Retry-After` of a busy server
+/// holds all of them. A request that gets no good answer is sent again until its time is over: what it asks for must be the same when done twice, so
 /// objects are created under names of ours and deleted by uid.
 package struct KubernetesClient: Sendable {
     package struct Limits: Sendable {
@@ -36,7 +36,7 @@ package struct KubernetesClient: Sendable {
     }
 
     package let configuration: KubernetesConfiguration
-    package let limits: Limits
+    package private(set) var limits: Limits
     let http: HTTPClient
     private let pace: RequestPace
     private let observe: @Sendable (RequestObservation) -> Void
@@ -59,6 +59,13 @@ package struct KubernetesClient: Sendable {
 
     package func close() async { await http.close() }
 
+    /// The same client, with the same connections and rate limit, whose requests take no longer than this.
+    package func within(_ time: Duration) -> KubernetesClient {
+        var copy = self
+        copy.limits.requestTimeout = min(limits.requestTimeout, max(time, .milliseconds(1)))
+        return copy
+    }
+
     // MARK: Sending
 
     /// What is asked of the server.
@@ -71,6 +78,7 @@ package struct KubernetesClient: Sendable {
         var query: [(String, String)] = []
         var contentType: String?
         var body: [UInt8]?
+        var purpose = RequestPurpose.work
 
         /// Also in messages: without the namespace, which is always the same.
         var operation: String { name.isEmpty ? "\(verb) \(resource)" : "\(verb) \(resource)/\(name)" }
@@ -85,22 +93,26 @@ package struct KubernetesClient: Sendable {
         while true {
             let failure: KubernetesError
             do throws(KubernetesError) {
-                return try await sendOnce(call)
+                return try await sendOnce(call, until: deadline)
             } catch {
                 failure = error
             }
             guard failure.isRetriable else { throw failure }
-            let wait = failure.retryAfter ?? backoff.next(draw: .random(in: 0...1))
+            // A server that asks to be left alone for no time at all is not taken at its word.
+            let wait = max(failure.pause, backoff.next(draw: .random(in: 0...1)))
             guard ContinuousClock.now + wait < deadline else { throw failure }
             try await sleep(wait, failure.operation)
         }
     }
 
-    private func sendOnce(_ call: Call) async throws(KubernetesError) -> HTTPResponse {
+    private func sendOnce(
+        _ call: Call, until deadline: ContinuousClock.Instant
+    ) async throws(KubernetesError) -> HTTPResponse {
+        try await waitForTurn(call, waitMax: deadline - .now)
         var timeouts = HTTPTimeouts()
-        timeouts.connect = min(.seconds(5), limits.tryTimeout)
-        timeouts.whole = limits.tryTimeout
-        try await waitForTurn(call)
+        let whole = max(min(limits.tryTimeout, deadline - .now), .milliseconds(1))
+        timeouts.connect = min(.seconds(5), whole)
+        timeouts.whole = whole
         let request = try self.request(call, timeouts)
         let started = ContinuousClock.now
         let response: HTTPResponse
@@ -115,17 +127,25 @@ package struct KubernetesClient: Sendable {
             let refusal = KubernetesError(
                 status: response.status, headers: response.headers, body: response.body,
                 operation: call.operation)
-            if refusal.code == .tooManyRequests { pace.hold(refusal.retryAfter ?? .seconds(1)) }
+            if refusal.code == .tooManyRequests { pace.hold(max(refusal.pause, .seconds(1))) }
             throw refusal
         }
         return response
     }
 
-    func waitForTurn(_ call: Call) async throws(KubernetesError) {
+    /// - Throws: ``KubernetesError``: `tooManyRequests`, at once, when its turn comes later than `waitMax`.
+    func waitForTurn(_ call: Call, waitMax: Duration) async throws(KubernetesError) {
+        let hasTurn: Bool
         do {
-            try await pace.waitForTurn()
+            hasTurn = try await pace.waitForTurn(call.purpose, waitMax: waitMax)
         } catch {
             throw KubernetesError(.cancelled, operation: call.operation, detail: "the caller gave up")
+        }
+        guard hasTurn else {
+            throw KubernetesError(
+                .tooManyRequests, operation: call.operation,
+                detail: "too many requests of ours wait already, or the server asked for a longer pause",
+                retryAfter: waitMax + .milliseconds(1))
         }
     }
 

@@ -25,6 +25,8 @@ package struct KubernetesError: Error, Sendable, Equatable, CustomStringConverti
         case unavailable
         /// What came is no answer of an API server, or is larger than allowed.
         case malformed
+        /// No connection that can be trusted: a certificate is unknown, expired or for another name.
+        case tlsFailed
         /// The configuration cannot be used: a file, a certificate, a kubeconfig.
         case configuration
         /// The calling task was cancelled.
@@ -51,10 +53,16 @@ package struct KubernetesError: Error, Sendable, Equatable, CustomStringConverti
         switch code {
         case .tooManyRequests, .timeout, .unavailable, .malformed: true
         case .alreadyExists, .conflict, .notFound, .forbidden, .unauthorized, .invalid, .expired,
-            .configuration, .cancelled:
+            .tlsFailed, .configuration, .cancelled:
             false
         }
     }
+
+    /// How long to leave the server alone, at the most ``pauseMax`` whatever it asks for.
+    package var pause: Duration { min(retryAfter ?? .zero, Self.pauseMax) }
+
+    /// A server that names a time-out in hours is wrong, or another program that answers in its place.
+    package static let pauseMax = Duration.seconds(60)
 
     package var description: String { "\(operation): \(code.rawValue): \(detail)" }
 }
@@ -89,7 +97,8 @@ extension KubernetesError {
             case .timeout, .overloaded: .timeout
             case .connectFailed, .nameNotResolved, .connectionBroken: .unavailable
             case .malformedResponse, .bodyTooLarge: .malformed
-            case .tlsFailed, .invalidRequest: .configuration
+            case .tlsFailed: .tlsFailed
+            case .invalidRequest: .configuration
             case .cancelled, .closed: .cancelled
             }
         self.init(code, operation: operation, detail: error.description)

@@ -19,14 +19,18 @@ package struct TokenBucket: Sendable {
 
     /// Takes a place in the line.
     ///
-    /// - Returns: how long to wait before sending; zero when there is room at once.
-    package mutating func take(now: Duration) -> Duration {
+    /// - Parameter waitMax: the longest wait that is worth it.
+    /// - Returns: how long to wait before sending, zero when there is room at once; nil, and no place is taken, when
+    ///   that were longer than `waitMax`.
+    package mutating func take(now: Duration, waitMax: Duration) -> Duration? {
         tokens = min(burst, tokens + max((now - at).inSeconds, 0) * perSecond)
         at = max(at, now)
         // Below zero: those who wait in line.
+        let inLine = tokens >= 1 ? Duration.zero : .seconds((1 - tokens) / perSecond)
+        let wait = max(inLine, heldUntil.map { $0 - now } ?? .zero)
+        guard wait <= waitMax else { return nil }
         tokens -= 1
-        let inLine = tokens >= 0 ? Duration.zero : .seconds(-tokens / perSecond)
-        return max(inLine, heldUntil.map { $0 - now } ?? .zero)
+        return wait
     }
 
     /// Gives back a place that was not used.
@@ -38,32 +42,66 @@ package struct TokenBucket: Sendable {
     }
 }
 
-/// A ``TokenBucket`` that everybody who sends waits at.
+/// What a request is for. Each purpose has a share of its own, so that none holds up another: a line of launches
+/// does not blind the watches, and logs hold up no launch.
+package enum RequestPurpose: Sendable, Hashable, CaseIterable {
+    /// Objects: create, get, list, delete, patch.
+    case work
+    /// Lists and watches that keep a view up to date.
+    case watch
+    case log
+
+    /// Of all requests a second.
+    package var share: Double {
+        switch self {
+        case .work: 0.7
+        case .watch: 0.1
+        case .log: 0.2
+        }
+    }
+}
+
+/// A ``TokenBucket`` for each purpose, at which everybody who sends waits.
 final class RequestPace: Sendable {
     private let started = ContinuousClock.now
-    private let bucket: Mutex<TokenBucket>
-
-    /// Longer than this a server's `Retry-After` is not believed.
-    static let holdMax = Duration.seconds(60)
+    private let buckets: Mutex<[RequestPurpose: TokenBucket]>
 
     init(perSecond: Double, burst: Double) {
-        bucket = Mutex(TokenBucket(perSecond: perSecond, burst: burst, now: .zero))
+        var buckets: [RequestPurpose: TokenBucket] = [:]
+        for purpose in RequestPurpose.allCases {
+            // However slow the whole, a list and a watch go out at once.
+            buckets[purpose] = TokenBucket(
+                perSecond: max(perSecond * purpose.share, 0.1), burst: max(burst * purpose.share, 2),
+                now: .zero)
+        }
+        self.buckets = Mutex(buckets)
     }
 
+    /// - Returns: false, at once, when the wait were longer than `waitMax`: the line is bounded by the time that
+    ///   those in it have.
     /// - Throws: `CancellationError`.
-    func waitForTurn() async throws {
-        let wait = bucket.withLock { $0.take(now: ContinuousClock.now - started) }
-        guard wait > .zero else { return }
+    func waitForTurn(_ purpose: RequestPurpose, waitMax: Duration) async throws -> Bool {
+        let now = ContinuousClock.now - started
+        let wait = buckets.withLock { $0[purpose]?.take(now: now, waitMax: waitMax) }
+        guard let wait else { return false }
+        guard wait > .zero else { return true }
         do {
             try await Task.sleep(for: wait)
         } catch {
-            bucket.withLock { $0.giveBack() }
+            buckets.withLock { $0[purpose]?.giveBack() }
             throw error
         }
+        return true
     }
 
+    /// The server counts all requests together.
     func hold(_ pause: Duration) {
-        bucket.withLock { $0.hold(min(pause, Self.holdMax), now: ContinuousClock.now - started) }
+        let now = ContinuousClock.now - started
+        buckets.withLock { buckets in
+            for purpose in RequestPurpose.allCases {
+                buckets[purpose]?.hold(pause, now: now)
+            }
+        }
     }
 }
 

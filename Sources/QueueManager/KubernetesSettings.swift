@@ -35,7 +35,8 @@ package enum KubernetesSettings {
     package static let installation = Setting.text(
         "K8S_INSTALLATION", example: "streamforge",
         doc:
-            "Tells Jobs of this engine from those of another one with a database of its own in the same namespace."
+            "Names this engine in its Jobs' labels, for people. Engines with databases of their own may share a "
+            + "namespace all the same: Jobs carry the database's id too."
     ).typed(expects: "a DNS label") { isLabel($0) ? $0 : nil }.fallback("streamforge")
     package static let image = Setting.text(
         "K8S_IMAGE", example: "registry/streamforge/worker:1.0",
@@ -103,13 +104,20 @@ package enum KubernetesSettings {
     ).fallback("30")
     package static let placeLimit = Setting<Duration>.seconds(
         "K8S_PENDING_SECONDS", in: 10...86_400, example: "900",
-        doc: "How long a pod may wait for a node; then its attempt has failed."
+        doc:
+            "How long a pod may wait for a node, and a launch for a right or a quota; then its attempt has failed."
     ).fallback("900")
     package static let containerLimit = Setting<Duration>.seconds(
         "K8S_IMAGE_SECONDS", in: 10...86_400, example: "120",
         doc:
             "How long an image may fail to be pulled, or a container to be made; then its attempt has failed."
     ).fallback("120")
+    package static let nodeLossGrace = Setting<Duration>.seconds(
+        "K8S_NODE_LOSS_SECONDS", in: 0...3_600, example: "30",
+        doc:
+            "How long after its lease an attempt whose pod seems to run is in doubt: the cluster takes about 40 s to "
+            + "see that a node is lost, and what is lost with its node does not count as a failure."
+    ).fallback("30")
     package static let httpPort = Setting<Int>.integer(
         "K8S_WORKER_HTTP_PORT", in: 0...65_535, example: "8000",
         doc: "The port of a worker's health and metrics; 0: a free one, for itself only."
@@ -124,7 +132,7 @@ package enum KubernetesSettings {
         [
             launcher, logStore, kubeconfig, namespace, installation, image, secret, configMap, serviceAccount,
             imagePullSecret, nodeSelector, tolerations, resources, gpuTargets, podTemplate, deadline, keep,
-            stopGrace, placeLimit, containerLimit, httpPort, requestsPerSecond,
+            stopGrace, placeLimit, containerLimit, nodeLossGrace, httpPort, requestsPerSecond,
         ])
 
     private static func isLabel(_ text: String) -> Bool {
@@ -152,13 +160,19 @@ package enum KubernetesSettings {
         (workerSettings + ObjectStoreSettings.group.settings).filter(\.isSecret).map(\.name).sorted()
     }
 
-    /// What workers get from our own environment where there is no ConfigMap: no secrets, no files' names but
-    /// for certificates, which the image or a volume must have.
-    package static func workerEnvironment(from environment: [String: String]) -> [String: String] {
-        var variables: [String: String] = [:]
-        for setting in workerSettings where !setting.isSecret {
-            for name in [setting.name] + setting.aliases { variables[name] = environment[name] }
-        }
+    /// What workers get from our own settings: no secrets, no files' names but for certificates, which the image or a
+    /// volume must have. What was given under another name or as a file is resolved: Jobs have neither.
+    ///
+    /// - Parameter hasConfigMap: their settings come from there; we only say what both sides must agree on.
+    package static func workerEnvironment(
+        from environment: [String: String], hasConfigMap: Bool
+    ) throws -> [String: String] {
+        let open = workerSettings.filter { !$0.isSecret }
+        var variables = try SettingsReader(environment: environment).texts(of: open)
+        let lease = WorkerSettings.lease
+        let agreed = variables[lease.name] ?? lease.defaultText
+        if hasConfigMap { variables = [:] }
+        variables[lease.name] = agreed
         return variables
     }
 

@@ -133,7 +133,9 @@ final class SimulatedCluster: @unchecked Sendable {
                 try await replica.answer("launcher", name)
                 return result
             } catch {
-                throw LaunchError(operation: name, detail: "\(error)", isRetriable: true)
+                // A launch that nobody answered uses up no attempt; one that was refused does.
+                let isOutage = name == "launch" && cluster.world.random.chance(0.5)
+                throw LaunchError(isOutage ? .unavailable : .retriable, operation: name, detail: "\(error)")
             }
         }
     }

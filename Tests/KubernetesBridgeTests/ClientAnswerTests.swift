@@ -66,6 +66,50 @@ struct ClientAnswerTests {
         }
     }
 
+    @Test func `a pause longer than a request has is not waited for`() async throws {
+        let busy = status("TooManyRequests", 429)
+        let started = ContinuousClock.now
+        try await withClient([{ $0.answer(429, busy, headers: ["Retry-After: 3600"]) }]) { client, server in
+            for _ in 0..<2 {
+                let error = await #expect(throws: KubernetesError.self) {
+                    _ = try await client.within(.seconds(5)).get(.jobs, name: "a")
+                }
+                #expect(error?.code == .tooManyRequests)
+            }
+            // The second was not even sent: the server is left alone.
+            #expect(server.requests.count == 1)
+            #expect(ContinuousClock.now - started < .seconds(5))
+        }
+    }
+
+    @Test func `a client within a time gives up by then`() async throws {
+        try await withClient([{ $0.awaitClose() }]) { client, _ in
+            let started = ContinuousClock.now
+            let error = await #expect(throws: KubernetesError.self) {
+                _ = try await client.within(.milliseconds(300)).get(.jobs, name: "a")
+            }
+            #expect(error?.code == .timeout)
+            #expect(ContinuousClock.now - started < .seconds(2))
+        }
+    }
+
+    @Test func `a log that broke off is told as far as it came`() async throws {
+        let scripts: [PlayedServer.Script] = [
+            { $0.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\none\ntwo\n") },
+            { $0.answer(200, "one\n") }, { $0.answer(503, "no kubelet") },
+        ]
+        try await withClient(scripts) { client, _ in
+            let broken = try await client.logTail(pod: "p", container: "worker", bytesMax: 1 << 20)
+            #expect(String(decoding: broken.bytes, as: UTF8.self) == "one\ntwo\n")
+            #expect(broken.failure?.isRetriable == true)
+            let whole = try await client.logTail(pod: "p", container: "worker", bytesMax: 1 << 20)
+            #expect(whole.bytes == Array("one\n".utf8) && whole.failure == nil)
+            await #expect(throws: KubernetesError.self) {
+                _ = try await client.logTail(pod: "p", container: "worker", bytesMax: 1 << 20)
+            }
+        }
+    }
+
     @Test func `trouble of the server's is waited for, until the request's time is over`() async throws {
         let scripts: [PlayedServer.Script] = [
             { $0.answer(503, "upstream gone") }, { _ in }, { $0.answer(200, Self.job) },

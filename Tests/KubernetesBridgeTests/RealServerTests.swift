@@ -125,6 +125,7 @@ struct RealServerTests {
                 case .replaced(let objects): continuation.yield("all \(objects.count)")
                 case .set(let object): continuation.yield("set \(object.metadata.annotations.count)")
                 case .removed: continuation.yield("removed")
+                case .connected: break
                 case .failed(let error): continuation.yield("failed \(error)")
                 }
             }

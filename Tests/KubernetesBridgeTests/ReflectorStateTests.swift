@@ -65,6 +65,24 @@ struct ReflectorStateTests {
         #expect(state.apply(.listFailed(error(.unavailable)), draw: 0) == .wait(.seconds(2)))
     }
 
+    @Test mutating func `a pause that a server asks for is bounded, and never shorter than our own`() {
+        let forever = error(.tooManyRequests, retryAfter: .seconds(86_400))
+        #expect(state.apply(.listFailed(forever), draw: 0) == .wait(.seconds(60)))
+        _ = state.apply(.waited, draw: 0)
+        let atOnce = error(.tooManyRequests, retryAfter: .zero)
+        #expect(state.apply(.listFailed(atOnce), draw: 0) == .wait(.seconds(2)))
+        _ = state.apply(.listed(version: "7", next: nil), draw: 0)
+        let ended = state.apply(.watchEnded(lived: .zero, atOnce, isOld: false), draw: 0)
+        #expect(ended == .wait(.seconds(4)))
+        let late = state.apply(.watchEnded(lived: .seconds(9), forever, isOld: true), draw: 0)
+        #expect(late == .wait(.seconds(60)))
+    }
+
+    @Test mutating func `lists that expire again and again are not asked for without a pause`() {
+        #expect(state.apply(.listFailed(error(.expired)), draw: 0) == .list(after: nil))
+        #expect(state.apply(.listFailed(error(.expired)), draw: 0) == .wait(.seconds(2)))
+    }
+
     @Test mutating func `lists anew when that is due, also after a good watch`() {
         _ = state.apply(.listed(version: "7", next: nil), draw: 0)
         let next = state.apply(.watchEnded(lived: .seconds(300), nil, isOld: true), draw: 0)
@@ -97,36 +115,55 @@ struct BackoffTests {
 }
 
 struct TokenBucketTests {
-    @Test func `lets a burst go at once, then one at a time`() {
-        var bucket = TokenBucket(perSecond: 10, burst: 2, now: .zero)
-        #expect(bucket.take(now: .zero) == .zero)
-        #expect(bucket.take(now: .zero) == .zero)
-        #expect(bucket.take(now: .zero) == .milliseconds(100))
-        #expect(bucket.take(now: .zero) == .milliseconds(200))
+    private var bucket = TokenBucket(perSecond: 10, burst: 2, now: .zero)
+
+    private mutating func take(_ now: Duration, waitMax: Duration = .seconds(60)) -> Duration? {
+        bucket.take(now: now, waitMax: waitMax)
+    }
+
+    @Test mutating func `lets a burst go at once, then one at a time`() {
+        #expect(take(.zero) == .zero)
+        #expect(take(.zero) == .zero)
+        #expect(take(.zero) == .milliseconds(100))
+        #expect(take(.zero) == .milliseconds(200))
         // Their places are paid by the time that passes.
-        #expect(bucket.take(now: .milliseconds(300)) == .zero)
+        #expect(take(.milliseconds(300)) == .zero)
     }
 
-    @Test func `does not save up more than a burst`() {
-        var bucket = TokenBucket(perSecond: 10, burst: 2, now: .zero)
-        #expect(bucket.take(now: .seconds(100)) == .zero)
-        #expect(bucket.take(now: .seconds(100)) == .zero)
-        #expect(bucket.take(now: .seconds(100)) == .milliseconds(100))
+    @Test mutating func `does not save up more than a burst`() {
+        #expect(take(.seconds(100)) == .zero)
+        #expect(take(.seconds(100)) == .zero)
+        #expect(take(.seconds(100)) == .milliseconds(100))
     }
 
-    @Test func `a server's pause holds everybody, and a longer one in force stays`() {
-        var bucket = TokenBucket(perSecond: 10, burst: 5, now: .zero)
+    @Test mutating func `a server's pause holds everybody, and a longer one in force stays`() {
+        bucket = TokenBucket(perSecond: 10, burst: 5, now: .zero)
         bucket.hold(.seconds(3), now: .seconds(1))
         bucket.hold(.seconds(1), now: .seconds(1))
-        #expect(bucket.take(now: .seconds(2)) == .seconds(2))
-        #expect(bucket.take(now: .seconds(4)) == .zero)
+        #expect(take(.seconds(2)) == .seconds(2))
+        #expect(take(.seconds(4)) == .zero)
     }
 
-    @Test func `a place that was given back is free again`() {
-        var bucket = TokenBucket(perSecond: 1, burst: 1, now: .zero)
-        #expect(bucket.take(now: .zero) == .zero)
-        #expect(bucket.take(now: .zero) == .seconds(1))
+    @Test mutating func `whoever would wait for longer than it has takes no place in the line`() {
+        _ = take(.zero)
+        _ = take(.zero)
+        #expect(take(.zero, waitMax: .milliseconds(100)) == .milliseconds(100))
+        #expect(take(.zero, waitMax: .milliseconds(100)) == nil)
+        #expect(take(.zero, waitMax: .milliseconds(200)) == .milliseconds(200))
+        bucket.hold(.seconds(50), now: .seconds(5))
+        #expect(take(.seconds(5), waitMax: .seconds(20)) == nil)
+    }
+
+    @Test func `every purpose has its share, and all of them are all there is`() {
+        let shares = RequestPurpose.allCases.map(\.share)
+        #expect(shares.allSatisfy { $0 > 0 } && abs(shares.reduce(0, +) - 1) < 1e-9)
+    }
+
+    @Test mutating func `a place that was given back is free again`() {
+        bucket = TokenBucket(perSecond: 1, burst: 1, now: .zero)
+        #expect(take(.zero) == .zero)
+        #expect(take(.zero) == .seconds(1))
         bucket.giveBack()
-        #expect(bucket.take(now: .zero) == .seconds(1))
+        #expect(take(.zero) == .seconds(1))
     }
 }

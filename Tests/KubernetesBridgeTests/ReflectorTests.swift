@@ -31,6 +31,7 @@ struct ReflectorTests {
             case .replaced(let jobs): continuation.yield("all \(jobs.map(\.metadata.name))")
             case .set(let job): continuation.yield("set \(job.metadata.name)")
             case .removed(let job): continuation.yield("removed \(job.metadata.name)")
+            case .connected: break
             case .failed(let error): continuation.yield("failed \(error.code)")
             }
         }

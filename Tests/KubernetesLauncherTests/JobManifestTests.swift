@@ -3,7 +3,9 @@ import Testing
 import Workflow
 
 struct JobManifestTests {
-    private var settings = JobManifestSettings(image: "registry/streamforge/worker:1", secret: "worker")
+    private var settings = JobManifestSettings(
+        image: "registry/streamforge/worker:1", secret: "worker",
+        installation: Installation(name: "streamforge", database: "0123456789abcdef"))
 
     private func manifest(
         _ settings: JobManifestSettings, target: Target = .loaderAPICandles,
@@ -23,6 +25,7 @@ struct JobManifestTests {
         let job = try manifest(settings)
         #expect(job.at("apiVersion") == .string("batch/v1") && job.at("kind") == .string("Job"))
         #expect(job.at("spec.backoffLimit") == .integer(0))
+        #expect(job.at("spec.podReplacementPolicy") == .string("Failed"))
         #expect(job.at("spec.template.spec.restartPolicy") == .string("Never"))
         #expect(job.at("spec.activeDeadlineSeconds") == .integer(86_400))
         #expect(job.at("spec.ttlSecondsAfterFinished") == .integer(3_600))

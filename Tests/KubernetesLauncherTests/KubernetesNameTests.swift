@@ -3,6 +3,8 @@ import Testing
 import Workflow
 
 struct KubernetesNameTests {
+    private let mine = Installation(name: "mine", database: "0123456789abcdef")
+
     @Test func `a name tells target, symbol, queue, instance and attempt`() throws {
         let name = KubernetesName.job(try job(target: .arangoConnector, step: "store"))
         #expect(name.hasPrefix("job-arango-connector-btcusdt-abc123-"))
@@ -18,7 +20,7 @@ struct KubernetesNameTests {
         for attempt in [1, 999_999] {
             let job = try job(symbol, attempt: attempt)
             #expect(isDNSLabel(KubernetesName.job(job)), "\(KubernetesName.job(job))")
-            for value in JobLabels(job, installation: "streamforge").labels.values {
+            for value in JobLabels(job, installation: mine).labels.values {
                 #expect(isLabelValue(value), "\(value)")
             }
         }
@@ -43,7 +45,7 @@ struct KubernetesNameTests {
     @Test func `the attempt is read back from labels and annotation, whatever its name`() throws {
         for instance in ["BTCUSDT-5m", "币安人生USDT"] {
             let job = try job(instance, attempt: 3)
-            let manifest = JobManifest(job, JobManifestSettings(image: "i", secret: "s")).json
+            let manifest = JobManifest(job, JobManifestSettings(image: "i", secret: "s", installation: mine)).json
             let annotations = manifest.at("metadata.annotations")?.members?.compactMapValues(\.string) ?? [:]
             let labels = manifest.at("metadata.labels")?.members?.compactMapValues(\.string) ?? [:]
             let key = JobLabels.key(labels: labels, annotations: annotations)
@@ -54,14 +56,23 @@ struct KubernetesNameTests {
 
     @Test func `labels that name an attempt are a part of those it has`() throws {
         let job = try job()
-        let all = JobLabels(job, installation: "mine").labels
+        let all = JobLabels(job, installation: mine).labels
         let key = JobKey(queueID: job.queueID, id: job.id, attempt: 1)
-        for (name, value) in JobLabels.identity(key, installation: "mine") { #expect(all[name] == value) }
+        for (name, value) in JobLabels.identity(key, installation: mine) { #expect(all[name] == value) }
         #expect(all["app"] == "streamforge")
+        #expect(all["streamforge.io/installation"] == "mine")
+        #expect(all["streamforge.io/database"] == "0123456789abcdef")
         #expect(all["queue_id"] == job.queueID.rawValue)
         #expect(all["streamforge.io/step"] == "load")
         #expect(all["streamforge.io/instance"] == "BTCUSDT")
         #expect(all["streamforge.io/attempt"] == "1")
         #expect(all["streamforge.io/target"] == "loader-api-candles")
+    }
+
+    @Test func `of two engines that are called the same each sees its own Jobs only`() throws {
+        let other = Installation(name: mine.name, database: "fedcba9876543210")
+        let theirs = JobLabels(try job(), installation: other).labels
+        let ours = JobLabels.everyJob(installation: mine)
+        #expect(ours.contains { theirs[$0.key] != $0.value })
     }
 }

@@ -43,9 +43,10 @@ struct LauncherOnClusterTests {
     @Test func `a Job of that name with other labels is not taken for ours`() async throws {
         try await LauncherStage.with { stage in
             let job = try newJob()
-            var settings = JobManifestSettings(image: "other", secret: "s")
-            settings.installation = uniqueName("foreign")
-            let manifest = JobManifest(job, settings)
+            // An engine of the same name, with a database of its own.
+            let other = Installation(name: stage.installation.name, database: uniqueName("other"))
+            let manifest = JobManifest(
+                job, JobManifestSettings(image: "other", secret: "s", installation: other))
             let foreign = try await stage.client.create(
                 .jobs, name: manifest.name, json: MessageCodec.encode(manifest.json))
             let error = await #expect(throws: LaunchError.self) { _ = try await stage.launcher.launch(job) }

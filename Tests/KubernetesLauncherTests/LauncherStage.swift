@@ -16,7 +16,9 @@ struct LauncherStage: Sendable {
     let logs = KeptLogs()
     /// Attempts the engine is done with.
     let finished: Mutexed<Set<JobKey>>
-    let installation: String
+    /// Attempts the engine has never heard of.
+    let unknown: Mutexed<Set<JobKey>>
+    let installation: Installation
 
     /// The image whose `streamforge-worker` runs; on the testbed any that FAKELET_BIN knows.
     static var image: String {
@@ -29,9 +31,9 @@ struct LauncherStage: Sendable {
     ) async throws {
         let kubeconfig = try #require(TestCluster.kubeconfig, "KUBECONFIG is not set")
         let account = try Kubeconfig.read(kubeconfig)
-        let installation = uniqueName("test")
-        var manifest = JobManifestSettings(image: image, secret: "streamforge-test")
-        manifest.installation = installation
+        let installation = Installation(name: "test", database: uniqueName("db"))
+        var manifest = JobManifestSettings(
+            image: image, secret: "streamforge-test", installation: installation)
         manifest.httpPort = 0
         var configuration = KubernetesLauncher.Configuration(manifest: manifest)
         change(&configuration)
@@ -58,16 +60,18 @@ struct LauncherStage: Sendable {
 
     private init(
         _ account: KubernetesConfiguration, _ configuration: KubernetesLauncher.Configuration,
-        _ installation: String
+        _ installation: Installation
     ) {
-        let (logs, finished) = (logs, Mutexed<Set<JobKey>>([]))
+        let (logs, finished, unknown) = (logs, Mutexed<Set<JobKey>>([]), Mutexed<Set<JobKey>>([]))
         client = KubernetesClient(account)
         launcher = KubernetesLauncher(
             KubernetesClient(account), configuration, logs: logs, observe: { _ in })
         sweeper = JobSweeper(
-            launcher, finished: { keys in finished.value.intersection(keys) }, oneAtATime: { try await $0() },
-            observe: { _ in })
+            launcher,
+            finished: { keys in (finished.value.intersection(keys), unknown.value.intersection(keys)) },
+            oneAtATime: { try await $0() }, unknownAge: .seconds(2), observe: { _ in })
         self.finished = finished
+        self.unknown = unknown
         self.installation = installation
     }
 

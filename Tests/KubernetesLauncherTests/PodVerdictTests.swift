@@ -15,16 +15,26 @@ struct PodVerdictTests {
             from: Data(#"{"metadata":{"name":"j","uid":"j1"\#(deletion)},"status":\#(status)}"#.utf8))
     }
 
-    private func pod(_ status: String, uid: String = "p1", node: Bool = true) throws -> PodObject {
+    private func pod(
+        _ status: String, uid: String = "p1", node: Bool = true, deleted: Bool = false
+    ) throws -> PodObject {
         let spec = node ? #"{"nodeName":"n"}"# : "{}"
+        let deletion = deleted ? #","deletionTimestamp":"2026-01-01T00:00:00Z""# : ""
         return try JSONDecoder().decode(
             PodObject.self,
-            from: Data(#"{"metadata":{"name":"p","uid":"\#(uid)"},"spec":\#(spec),"status":\#(status)}"#.utf8)
-        )
+            from: Data(
+                #"{"metadata":{"name":"p","uid":"\#(uid)"\#(deletion)},"spec":\#(spec),"status":\#(status)}"#
+                    .utf8))
     }
 
-    private func state(_ pods: [PodObject], first: String? = nil, waited: Duration = .zero) throws -> JobState
-    {
+    private func running(ready: Bool, containerReady: Bool, more: String = "") -> String {
+        #"{"phase":"Running","conditions":[{"type":"Ready","status":"\#(ready ? "True" : "False")"}\#(more)],"#
+            + #""containerStatuses":[{"name":"worker","ready":\#(containerReady),"state":{"running":{}}}]}"#
+    }
+
+    private func state(
+        _ pods: [PodObject], first: PodObject? = nil, waited: Duration = .zero
+    ) throws -> JobState {
         JobFacts(job: try job(), pods: pods, firstPod: first, waited: waited).state(Self.limits)
     }
 
@@ -37,9 +47,8 @@ struct PodVerdictTests {
         #expect(JobFacts(job: try job(complete)).state(Self.limits) == .ended(how: "exit 0"))
     }
 
-    @Test func `a pod that runs, or whose node does not answer, runs`() throws {
+    @Test func `a pod that runs runs`() throws {
         #expect(try state([pod(#"{"phase":"Running"}"#)]) == .running)
-        #expect(try state([pod(#"{"phase":"Unknown"}"#)]) == .running)
     }
 
     @Test func `a job that is being deleted is there until it is gone`() throws {
@@ -51,8 +60,12 @@ struct PodVerdictTests {
         (#""reason":"Completed","exitCode":0"#, "exit 0", .failed),
         (#""reason":"OOMKilled","exitCode":137"#, "OOMKilled: it took more memory than its limit", .failed),
         (
-            #""reason":"StartError","exitCode":128,"message":"no such file""#, "StartError: no such file",
-            .final
+            #""reason":"StartError","exitCode":128,"message":"executable file not found in $PATH""#,
+            "StartError: executable file not found in $PATH", .final
+        ),
+        (
+            #""reason":"StartError","exitCode":128,"message":"cgroup is busy""#,
+            "ContainerFailed: cgroup is busy", .failed
         ),
         (
             #""reason":"ContainerStatusUnknown","exitCode":137"#,
@@ -86,34 +99,104 @@ struct PodVerdictTests {
 
     @Test(arguments: [
         ("PreemptionByScheduler", JobEnding.Cause.preempted), ("DeletionByTaintManager", .nodeLost),
-        ("EvictionByEvictionAPI", .drained), ("DeletionByPodGC", .nodeLost),
+        ("EvictionByEvictionAPI", .drained), ("DeletionByPodGC", .nodeLost), ("SomethingNewer", .drained),
     ])
-    func `a disruption excuses the attempt`(reason: String, cause: JobEnding.Cause) throws {
-        let status =
-            #"{"phase":"Failed","conditions":[{"type":"DisruptionTarget","status":"True","reason":"\#(reason)"}]}"#
-        let state = try state([pod(status)])
-        guard case .ended(let how?) = state else { return #expect(Bool(false), "\(state)") }
-        #expect(JobEnding(text: how).cause == cause)
-        #expect(JobEnding(text: how).verdict == .excused)
+    func `a disruption excuses the attempt, in whatever phase it was last seen`(
+        reason: String, cause: JobEnding.Cause
+    ) throws {
+        for phase in ["Failed", "Running", "Pending"] {
+            let disrupted = try pod(
+                #"{"phase":"\#(phase)","conditions":[{"type":"DisruptionTarget","status":"True","reason":"\#(reason)"}]}"#
+            )
+            let state = try state(phase == "Failed" ? [disrupted] : [], first: disrupted)
+            guard case .ended(let how?) = state else { return #expect(Bool(false), "\(state)") }
+            #expect(JobEnding(text: how).cause == cause)
+            #expect(JobEnding(text: how).verdict == .excused)
+        }
     }
 
-    @Test func `a failed job tells what its pod says, but for its own deadline`() throws {
-        let ended = try pod(
-            #"{"phase":"Failed","containerStatuses":[{"name":"worker","state":{"terminated":{"exitCode":10}}}]}"#
+    @Test func `a node that ends a pod for its own use of it is no excuse`() throws {
+        let evicted = try pod(
+            #"{"phase":"Failed","reason":"Evicted","message":"disk","conditions":[{"type":"DisruptionTarget","status":"True","reason":"TerminationByKubelet"}]}"#
         )
-        let limit = JobFacts(job: try job(failed("BackoffLimitExceeded")), pods: [ended], firstPod: "p1")
-        #expect(limit.state(Self.limits) == .ended(how: "exit 10"))
-        let late = JobFacts(job: try job(failed("DeadlineExceeded")), pods: [ended], firstPod: "p1")
-        #expect(late.state(Self.limits) == .ended(how: "DeadlineExceeded: said"))
-        let alone = JobFacts(job: try job(failed("BackoffLimitExceeded")), firstPod: "p1")
-        #expect(alone.state(Self.limits) == .ended(how: "PodDeleted: said"))
+        #expect(try state([evicted]) == .ended(how: "Evicted: disk"))
     }
+
+    // MARK: Failed jobs
+
+    private static let exit10 =
+        #"{"phase":"Failed","containerStatuses":[{"name":"worker","state":{"terminated":{"exitCode":10}}}]}"#
+
+    @Test func `a failed job tells what its pod says, but for its own deadline`() throws {
+        let ended = try pod(Self.exit10)
+        let limit = JobFacts(job: try job(failed("BackoffLimitExceeded")), pods: [ended], firstPod: ended)
+        #expect(limit.state(Self.limits) == .ended(how: "exit 10") && !limit.needsPods)
+        let late = JobFacts(job: try job(failed("DeadlineExceeded")), pods: [ended], firstPod: ended)
+        #expect(late.state(Self.limits) == .ended(how: "DeadlineExceeded: said") && !late.needsPods)
+    }
+
+    @Test func `a failed job whose pods are not in sight is not judged before they were asked for`() throws {
+        var facts = JobFacts(job: try job(failed("BackoffLimitExceeded")))
+        #expect(facts.needsPods && facts.state(Self.limits) == .running)
+        facts.pods = [try pod(running(ready: true, containerReady: true))]
+        #expect(facts.needsPods && facts.state(Self.limits) == .running)
+        facts.pods = [try pod(Self.exit10)]
+        #expect(!facts.needsPods && facts.state(Self.limits) == .ended(how: "exit 10"))
+        facts.pods = []
+        facts.arePodsAskedFor = true
+        // None was ever seen: nobody can say that somebody deleted it.
+        #expect(!facts.needsPods && facts.state(Self.limits) == .ended(how: "BackoffLimitExceeded: said"))
+        #expect(JobEnding(text: "BackoffLimitExceeded: said").verdict == .failed)
+    }
+
+    @Test func `a pod that was seen and is gone was deleted, unless it had said how it ended`() throws {
+        var facts = JobFacts(job: try job(failed("BackoffLimitExceeded")), arePodsAskedFor: true)
+        facts.firstPod = try pod(running(ready: true, containerReady: true))
+        #expect(facts.state(Self.limits) == .ended(how: "PodDeleted: its pod was deleted"))
+        facts.firstPod = try pod(Self.exit10)
+        #expect(facts.state(Self.limits) == .ended(how: "exit 10"))
+    }
+
+    @Test func `a failed job runs as long as its worker still ends`() throws {
+        let ending = try pod(running(ready: true, containerReady: true), deleted: true)
+        for reason in ["BackoffLimitExceeded", "DeadlineExceeded"] {
+            let facts = JobFacts(
+                job: try job(failed(reason)), pods: [ending], firstPod: ending, arePodsAskedFor: true)
+            #expect(facts.state(Self.limits) == .running)
+        }
+    }
+
+    // MARK: Pods that go
 
     @Test func `a pod that was deleted ends the attempt, also when another takes its place`() throws {
         let deleted = JobState.ended(how: "PodDeleted: its pod was deleted")
-        #expect(try state([], first: "p1") == deleted)
-        #expect(try state([pod(#"{"phase":"Running"}"#, uid: "p2")], first: "p1") == deleted)
+        let first = try pod(running(ready: true, containerReady: true))
+        #expect(try state([], first: first) == deleted)
+        #expect(try state([pod(#"{"phase":"Running"}"#, uid: "p2")], first: first) == deleted)
         #expect(JobEnding(.podDeleted, "").verdict == .excused)
+    }
+
+    @Test func `a pod that is being deleted runs while its worker ends, and waits while it has none`() throws {
+        #expect(
+            try state([pod(running(ready: true, containerReady: true), deleted: true)]) == .running)
+        #expect(
+            try state([pod(#"{"phase":"Pending"}"#, deleted: true)])
+                == .waiting(why: "Terminating: its pod is being deleted"))
+    }
+
+    @Test func `a pod whose node fell silent is told from one that is not ready`() throws {
+        let lost = JobState.machineLost(why: "NodeLost: n is silent")
+        #expect(try state([pod(running(ready: false, containerReady: true))]) == lost)
+        #expect(try state([pod(running(ready: false, containerReady: true), deleted: true)]) == lost)
+        #expect(try state([pod(running(ready: false, containerReady: false))]) == .running)
+        #expect(try state([pod(running(ready: true, containerReady: true))]) == .running)
+        let tainted =
+            #",{"type":"DisruptionTarget","status":"True","reason":"DeletionByTaintManager"}"#
+        #expect(try state([pod(running(ready: true, containerReady: true, more: tainted))]) == lost)
+        #expect(try state([pod(#"{"phase":"Unknown"}"#)]) == lost)
+        // It goes with its node.
+        let gone = try state([], first: pod(running(ready: false, containerReady: true)))
+        #expect(gone == .ended(how: "NodeLost: its pod went with its node"))
     }
 
     @Test func `a job without a pod, and one without a node, wait and say why`() throws {
@@ -131,36 +214,31 @@ struct PodVerdictTests {
     }
 
     @Test(arguments: [
-        (
-            "ErrImagePull", "connection reset by peer", Duration.zero,
-            JobState.waiting(why: "ErrImagePull: connection reset by peer")
-        ),
-        (
-            "ImagePullBackOff", "Back-off pulling image", .seconds(120),
-            .stuck(why: "ImagePullBackOff: Back-off pulling image", isFinal: false)
-        ),
-        ("ErrImagePull", "manifest unknown", .seconds(119), .waiting(why: "ErrImagePull: manifest unknown")),
-        (
-            "ErrImagePull", "manifest unknown", .seconds(120),
-            .stuck(why: "ErrImagePull: manifest unknown", isFinal: true)
-        ),
-        ("InvalidImageName", "bad", .zero, .stuck(why: "InvalidImageName: bad", isFinal: true)),
-        (
-            "CreateContainerConfigError", "secret \\\"s\\\" not found", .zero,
-            .waiting(why: "CreateContainerConfigError: secret \"s\" not found")
-        ),
-        (
-            "CreateContainerConfigError", "gone", .seconds(120),
-            .stuck(why: "CreateContainerConfigError: gone", isFinal: true)
-        ),
+        ("ErrImagePull", "its image cannot be pulled"), ("ImagePullBackOff", "its image cannot be pulled"),
+        ("ErrImageNeverPull", "its image cannot be pulled"),
+        ("CreateContainerConfigError", "a Secret, a ConfigMap or a variable is missing or wrong"),
+        ("CreateContainerError", "its container cannot be made"),
+        ("RunContainerError", "its container cannot be made"),
     ])
-    func `a container that cannot be made waits, then the attempt ends`(
-        reason: String, message: String, waited: Duration, expected: JobState
+    func `a container that cannot be made waits and says for what, then the attempt has failed`(
+        reason: String, what: String
     ) throws {
-        let status =
-            #"{"phase":"Pending","containerStatuses":[{"name":"worker","state":{"waiting":{"reason":"\#(reason)","message":"\#(message)"}}}]}"#
-        #expect(try state([pod(status)], waited: waited) == expected)
-        #expect(JobFacts(job: try job(), pods: [try pod(status)]).waitKind == .container)
+        // Also what a registry calls denied or not found may be mended.
+        let waiting = try pod(waiting(reason, "manifest unknown: denied"))
+        let why = "\(reason): \(what): manifest unknown: denied"
+        #expect(try state([waiting], waited: .seconds(119)) == .waiting(why: why))
+        #expect(try state([waiting], waited: .seconds(120)) == .stuck(why: why, isFinal: false))
+        #expect(JobFacts(job: try job(), pods: [waiting]).waitKind == .container)
+    }
+
+    @Test func `an image that has no legal name is never waited for`() throws {
+        #expect(
+            try state([pod(waiting("InvalidImageName", "bad"))])
+                == .stuck(why: "InvalidImageName: its image has no legal name: bad", isFinal: true))
+    }
+
+    private func waiting(_ reason: String, _ message: String) -> String {
+        #"{"phase":"Pending","containerStatuses":[{"name":"worker","state":{"waiting":{"reason":"\#(reason)","message":"\#(message)"}}}]}"#
     }
 
     @Test func `exit codes and signals decide as for local processes`() {

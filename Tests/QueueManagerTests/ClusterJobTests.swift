@@ -12,6 +12,7 @@ struct ClusterJobTests {
         let ends = AsyncStream<QueueID> { $0.finish() }
         func isLaunchRepeatable(for target: Target) -> Bool { true }
         func pollInterval(for target: Target) -> Duration? { .seconds(5) }
+        func lossGrace(for target: Target) -> Duration { .seconds(30) }
         func mayWait(for target: Target) -> Bool { true }
         func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
             JobHandle(launcher: name, fields: [:])
@@ -23,6 +24,7 @@ struct ClusterJobTests {
         func kill(_ handle: JobHandle) async throws(LaunchError) {}
     }
 
+    @discardableResult
     private func look(_ rig: inout StateRig) -> Looked {
         let planner = LookPlanner(
             context: rig.context,
@@ -36,20 +38,58 @@ struct ClusterJobTests {
         rig.launch()
         rig.now += 61_000
         rig.caughtUpAt = rig.now
+        #expect(look(&rig).effects == ["observe work[BTCUSDT]/1"])
+        rig.now += 30_000
+        rig.caughtUpAt = rig.now
         #expect(look(&rig).effects == ["observe work[BTCUSDT]/1 or lose it"])
         #expect(rig.machine.state == .starting)
         rig.apply(.extendLease(rig.attempt))
         #expect(look(&rig).effects == ["observe work[BTCUSDT]/1"])
     }
 
-    @Test func `one that was heard is lost with its lease`() throws {
+    @Test func `one that was heard is asked about too, and in doubt until a lost node would be seen`() throws {
         var rig = try StateRig()
         rig.start()
-        rig.control = nil
         rig.now += 31_000
         rig.caughtUpAt = rig.now
-        _ = look(&rig)
-        #expect(rig.machine.reason == "its lease ran out")
+        let early = look(&rig)
+        #expect(early.effects == ["observe work[BTCUSDT]/1"] && early.lookAgain == 1_000)
+        rig.now += 30_000
+        rig.caughtUpAt = rig.now
+        let late = look(&rig)
+        #expect(late.effects == ["observe work[BTCUSDT]/1 or lose it"])
+        #expect(rig.machine.state == .running)
+        // It does run: its worker is at fault.
+        for operation in late.outcomes[0] { rig.apply(operation) }
+        #expect(rig.machine.reason == "its lease ran out" && rig.machine.failures == 1)
+    }
+
+    @Test func `one whose machine does not answer is lost with its lease, and has not failed`() throws {
+        var rig = try StateRig()
+        rig.start()
+        rig.now += 31_000
+        rig.caughtUpAt = rig.now
+        for operation in look(&rig).ifMachineLost[0] { rig.apply(operation) }
+        #expect(rig.machine.reason == "its machine does not answer, and its lease ran out")
+        #expect(rig.machine.state == .waiting && rig.machine.failures == 0)
+    }
+
+    @Test func `attempts that are excused again and again are held back for longer and longer`() throws {
+        var rig = try StateRig()
+        var holds: [Int64] = []
+        for _ in 0..<9 {
+            rig.launch()
+            rig.apply(.jobEnded(rig.attempt, eventsEnd: 0, how: "Preempted"))
+            rig.control = nil
+            look(&rig)
+            let instance = try #require(rig.queue.instances[rig.id])
+            holds.append(instance.notBefore - rig.now)
+            rig.sendStops()
+            rig.control = ControlPosition(partition: 3, offset: 7)
+            rig.now = instance.notBefore
+        }
+        #expect(holds == [0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000])
+        #expect(rig.machine.failures == 0)
     }
 
     @Test func `why it waits is told once, and forgotten when it runs`() throws {
@@ -97,7 +137,7 @@ struct ClusterJobTests {
 /// The store's side of deleting Jobs.
 @Suite(.timeLimit(.minutes(2)))
 struct FinishedJobsTests {
-    @Test func `an attempt is done with when its job is gone, and when nobody knows it`() async throws {
+    @Test func `an attempt is done with when its job is gone, and one that nobody knows is told apart`() async throws {
         try await withPostgres { pool in
             let engine = try await EngineFixture(pool)
             let id = try await engine.createQueue()
@@ -108,8 +148,9 @@ struct FinishedJobsTests {
             }
             let foreign = try key("load", queue: try #require(QueueID("wf-other-zzzzzz")))
             let all = [try key("load"), try key("store"), try key("load", attempt: 2), foreign]
-            #expect(
-                try await engine.store.finishedJobs(among: all) == [try key("load", attempt: 2), foreign])
+            let overview = try await engine.store.jobsOverview(of: all)
+            let second = try key("load", attempt: 2)
+            #expect(overview.done.isEmpty && overview.unknown == [second, foreign])
 
             try await engine.apply(engine.event(id, "load", .started, seq: 1))
             try await engine.apply(engine.event(id, "load", .finished, seq: 2))
@@ -119,10 +160,10 @@ struct FinishedJobsTests {
             var finished: Set<JobKey> = []
             while !finished.contains(load), ContinuousClock.now < deadline {
                 try await engine.reconciler.roundOrWait()
-                finished = try await engine.store.finishedJobs(among: all)
+                finished = try await engine.store.jobsOverview(of: all).done
             }
             #expect(finished.contains(load))
-            #expect(try await engine.store.finishedJobs(among: []) == [])
+            #expect(try await engine.store.jobsOverview(of: []) == EngineStore.JobsOverview())
         }
     }
 

@@ -157,6 +157,9 @@ final class RecordingLauncher: JobLauncher {
     /// What the newest attempt of each instance was told, by `step[instance]`.
     var environments: [String: [String: String]] { jobs.withLock { $0 } }
 
+    /// So many launches, and so many kills, are answered with the error.
+    let refusals = Mutable<(launches: Int, kills: Int, error: LaunchError?)>((0, 0, nil))
+
     /// What there is beside, as the test says.
     let inSight = Mutable<[JobInSight]>([])
 
@@ -168,6 +171,10 @@ final class RecordingLauncher: JobLauncher {
     func pollInterval(for target: Target) -> Duration? { .milliseconds(10) }
 
     func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
+        if let error = refusals.value.error, refusals.value.launches > 0 {
+            refusals.value.launches -= 1
+            throw error
+        }
         let key = "\(job.id)/\(job.attempt)"
         jobs.withLock { $0[job.id.description] = job.environment }
         state.withLock { if !$0.launched.contains(key) { $0.launched.append(key) } }
@@ -188,6 +195,10 @@ final class RecordingLauncher: JobLauncher {
     func jobs() async throws(LaunchError) -> [JobInSight] { inSight.value }
 
     func kill(_ handle: JobHandle) async throws(LaunchError) {
+        if let error = refusals.value.error, refusals.value.kills > 0 {
+            refusals.value.kills -= 1
+            throw error
+        }
         state.withLock {
             $0.killed.append(handle.fields["job"] ?? "")
             $0.ended.insert(handle.fields["job"] ?? "")

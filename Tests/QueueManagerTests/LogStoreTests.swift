@@ -53,7 +53,25 @@ struct LogStoreTests {
         try await exerciseLogStore(FolderLogStore(directory: folder), of: queue)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder)
         #expect(names.contains("wf-test-abc123-load-BTCUSDT-1.log"))
-        #expect(!names.contains { $0.hasSuffix(".new") })
+        #expect(!names.contains { $0.hasSuffix(".draft") })
+    }
+
+    @Test func `drafts that a crash left behind go, those of others that write now stay`() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: uniqueName("logs")).path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for (name, age) in [("old.log.1-2-3.draft", 7_200.0), ("new.log.1-2-3.draft", 0), ("old.log", 7_200)] {
+            let path = "\(folder)/\(name)"
+            try #require(FileManager.default.createFile(atPath: path, contents: Data()))
+            try FileManager.default.setAttributes(
+                [.modificationDate: Date(timeIntervalSinceNow: -age)], ofItemAtPath: path)
+        }
+        let store = FolderLogStore(directory: folder)
+        let id = InstanceID(step: try #require(StepID("load")), instance: "BTCUSDT")
+        let key = JobKey(queueID: try #require(QueueID("wf-test-abc123")), id: id, attempt: 1)
+        try await store.save([1], of: key)
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+        #expect(names == ["new.log.1-2-3.draft", "old.log", "wf-test-abc123-load-BTCUSDT-1.log"])
     }
 
     @Test func `a folder is never left by an instance's name`() async throws {

@@ -134,13 +134,18 @@ struct Looked {
     let lookAgain: Int64?
     /// What those effects bring when they are done: kills and observations of jobs that still run.
     let outcomes: [[QueueOperation]]
+    /// What observations bring whose machine does not answer.
+    let ifMachineLost: [[QueueOperation]]
 
     init(_ plan: LookPlan) {
         effects = plan.effects.map(\.words)
         lookAgain = plan.lookAgain
+        ifMachineLost = plan.effects.compactMap { effect in
+            if case .observe(_, _, let operations) = effect { operations } else { nil }
+        }
         outcomes = plan.effects.map { effect in
             switch effect {
-            case .observe(_, let operations), .kill(_, .some(let operations)): operations
+            case .observe(_, let operations, _), .kill(_, .some(let operations)): operations
             case .createTopics, .launch, .kill, .deleteTopics: []
             }
         }
@@ -152,7 +157,7 @@ extension QueueEffect {
         switch self {
         case .createTopics: "create topics"
         case .launch(let id): "launch \(id)"
-        case .observe(let id, let ifRunning): "observe \(id)" + (ifRunning.isEmpty ? "" : " or lose it")
+        case .observe(let id, let ifRunning, _): "observe \(id)" + (ifRunning.isEmpty ? "" : " or lose it")
         case .kill(let id, let then): "kill \(id)" + (then == nil ? " and read on" : "")
         case .deleteTopics: "delete topics"
         }

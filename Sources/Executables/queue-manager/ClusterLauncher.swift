@@ -12,8 +12,8 @@ struct ClusterLauncher {
     let logs: any LogStore
     let services: [any Service]
 
-    /// - Throws: ``LaunchSetupError``, ``KubernetesError`` `configuration`.
-    init(_ parts: LauncherParts) throws {
+    /// - Throws: ``LaunchSetupError``, ``KubernetesError`` `configuration`, ``PostgresError``.
+    init(_ parts: LauncherParts) async throws {
         let values = parts.values
         let reporter = KubernetesReporter(logger: parts.logger, factory: parts.metrics)
         let observe: KubernetesObserver = { reporter($0) }
@@ -21,10 +21,16 @@ struct ClusterLauncher {
         case .folder: logs = FolderLogStore(directory: values[QueueManagerSettings.workerLogDirectory])
         case .postgres: logs = PostgresLogStore(parts.pool)
         }
-        let manifest = try Self.manifest(values, parts.environment)
+        let engine = EngineStore(parts.pool)
+        // Jobs are marked with the database's id, which a new one does not have yet.
+        try await engine.migrate()
+        let installation = Installation(
+            name: values[KubernetesSettings.installation], database: try await engine.installationID())
+        let manifest = try Self.manifest(values, parts.environment, installation)
         var configuration = KubernetesLauncher.Configuration(manifest: manifest)
         configuration.limits.place = values[KubernetesSettings.placeLimit]
         configuration.limits.container = values[KubernetesSettings.containerLimit]
+        configuration.nodeLossGrace = values[KubernetesSettings.nodeLossGrace]
         var limits = KubernetesClient.Limits()
         limits.requestsPerSecond = Double(values[KubernetesSettings.requestsPerSecond])
         limits.burst = limits.requestsPerSecond * 2
@@ -32,12 +38,15 @@ struct ClusterLauncher {
             observe(.requested($0))
         }
         let launcher = KubernetesLauncher(client, configuration, logs: logs, observe: observe)
-        let engine = EngineStore(parts.pool)
         self.launcher = launcher
         services = [
             ClusterWatch(launcher, observe: observe),
             JobSweeper(
-                launcher, finished: { try await engine.finishedJobs(among: $0) },
+                launcher,
+                finished: { keys in
+                    let overview = try await engine.jobsOverview(of: keys)
+                    return (overview.done, overview.unknown)
+                },
                 oneAtATime: { try await engine.sweepOneAtATime($0) }, observe: observe),
         ]
     }
@@ -56,7 +65,7 @@ struct ClusterLauncher {
     }
 
     private static func manifest(
-        _ values: SettingValues, _ environment: [String: String]
+        _ values: SettingValues, _ environment: [String: String], _ installation: Installation
     ) throws -> JobManifestSettings {
         guard let image = values[KubernetesSettings.image], let secret = values[KubernetesSettings.secret]
         else {
@@ -68,15 +77,13 @@ struct ClusterLauncher {
         guard let template = PodTemplate(values[KubernetesSettings.podTemplate]) else {
             throw LaunchSetupError(description: "K8S_POD_TEMPLATE: expected \(PodTemplate.rules)")
         }
-        var manifest = JobManifestSettings(image: image, secret: secret)
-        manifest.installation = values[KubernetesSettings.installation]
+        var manifest = JobManifestSettings(image: image, secret: secret, installation: installation)
         manifest.serviceAccount = values[KubernetesSettings.serviceAccount]
         manifest.imagePullSecret = values[KubernetesSettings.imagePullSecret]
         manifest.configMap = values[KubernetesSettings.configMap]
         manifest.secretNames = KubernetesSettings.secretNames
-        if manifest.configMap == nil {
-            manifest.environment = KubernetesSettings.workerEnvironment(from: environment)
-        }
+        manifest.environment = try KubernetesSettings.workerEnvironment(
+            from: environment, hasConfigMap: manifest.configMap != nil)
         manifest.resources = values[KubernetesSettings.resources]
         manifest.nodeSelector = values[KubernetesSettings.nodeSelector]
         manifest.tolerations = values[KubernetesSettings.tolerations]

@@ -39,7 +39,7 @@ struct Launchers {
             logs = FolderLogStore(directory: values[QueueManagerSettings.workerLogDirectory])
             services = []
         case .kubernetes:
-            let cluster = try ClusterLauncher(parts)
+            let cluster = try await ClusterLauncher(parts)
             others = cluster.launcher
             self.cluster = cluster
             logs = cluster.logs

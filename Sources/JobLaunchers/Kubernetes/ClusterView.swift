@@ -7,11 +7,17 @@ final class ClusterView: Sendable {
     private struct Entry {
         var job: JobObject
         /// See ``JobFacts/firstPod``.
-        var firstPod: String?
+        var firstPod: PodObject?
+        /// Pods that are known to be gone: an older list may still hold them.
+        var gonePods: Set<String> = []
+        var arePodsAskedFor = false
+        let seenSince = ContinuousClock.now
         var waitKind = JobFacts.WaitKind.place
         var waitsSince: ContinuousClock.Instant
         /// What its queue was last told to look at.
         var told: JobState?
+        /// Its queue was told that its pods must be asked for.
+        var isNeedTold = false
     }
 
     private struct State {
@@ -20,6 +26,8 @@ final class ClusterView: Sendable {
         var pods: [String: [String: PodObject]] = [:]
         var hasJobs = false
         var hasPods = false
+        var jobSight = WatchSight()
+        var podSight = WatchSight()
         /// How Jobs ended that are gone, by uid: the newest ``endingsMax``.
         var endings: [String: JobState] = [:]
         var endingsInOrder: [String] = []
@@ -43,6 +51,17 @@ final class ClusterView: Sendable {
     /// Whether both watches have told what there is.
     var isComplete: Bool { state.withLock { $0.hasJobs && $0.hasPods } }
 
+    /// Whether it is told at this moment what happens. What was told before may be old.
+    var isBlind: Bool {
+        let now = ContinuousClock.now
+        return state.withLock { !$0.jobSight.isClear(now) || !$0.podSight.isClear(now) }
+    }
+
+    /// See ``JobFacts/needsPods``.
+    func needsPods(of uid: String) -> Bool {
+        state.withLock { Self.facts(uid, $0)?.needsPods ?? false }
+    }
+
     /// nil when it does not know such a Job.
     func state(of uid: String) -> JobState? {
         state.withLock { state in
@@ -55,14 +74,24 @@ final class ClusterView: Sendable {
 
     func pods(of uid: String) -> [PodObject] { state.withLock { Self.pods(uid, $0) } }
 
+    func job(_ uid: String) -> JobObject? { state.withLock { $0.entries[uid]?.job } }
+
+    struct SeenJob: Sendable {
+        var job: JobObject
+        /// Since it was first seen here.
+        var age: Duration
+    }
+
     /// All Jobs, or those that will do nothing any more.
-    func jobs(finishedOnly: Bool) -> [JobObject] {
-        state.withLock { state in
+    func jobs(finishedOnly: Bool) -> [SeenJob] {
+        let now = ContinuousClock.now
+        return state.withLock { state in
             state.entries.keys.compactMap { uid in
                 guard let entry = state.entries[uid] else { return nil }
-                guard finishedOnly else { return entry.job }
+                let seen = SeenJob(job: entry.job, age: now - entry.seenSince)
+                guard finishedOnly else { return seen }
                 guard case .ended = Self.facts(uid, state)?.state(limits) else { return nil }
-                return entry.job
+                return seen
             }
         }
     }
@@ -80,6 +109,17 @@ final class ClusterView: Sendable {
         }
     }
 
+    /// The pods of a failed Job, as the server told when it was asked for them.
+    func learn(_ pods: [PodObject], of uid: String) {
+        update([uid]) { state in
+            guard let entry = state.entries[uid] else { return }
+            for pod in pods where !entry.gonePods.contains(pod.metadata.uid) {
+                state.pods[uid, default: [:]][pod.metadata.uid] = pod
+            }
+            state.entries[uid]?.arePodsAskedFor = true
+        }
+    }
+
     private func put(_ jobs: [JobObject]) {
         update(Set(jobs.map(\.metadata.uid))) { state in
             for job in jobs {
@@ -94,6 +134,7 @@ final class ClusterView: Sendable {
     }
 
     func apply(_ news: ReflectorNews<JobObject>) {
+        state.withLock { news.tell(&$0.jobSight) }
         switch news {
         case .set(let job): put([job])
         case .removed(let job): remove([job.metadata.uid], isCertain: true)
@@ -106,11 +147,12 @@ final class ClusterView: Sendable {
             }
             // What was made while the list was on its way may be missing from it.
             remove(known.subtracting(present), isCertain: false)
-        case .failed: break
+        case .connected, .failed: break
         }
     }
 
     func apply(_ news: ReflectorNews<PodObject>) {
+        state.withLock { news.tell(&$0.podSight) }
         switch news {
         case .set(let pod):
             guard let uid = pod.jobUID else { return }
@@ -122,6 +164,11 @@ final class ClusterView: Sendable {
             update([uid]) { state in
                 state.pods[uid]?[pod.metadata.uid] = nil
                 if state.pods[uid]?.isEmpty == true { state.pods[uid] = nil }
+                state.entries[uid]?.gonePods.insert(pod.metadata.uid)
+                // Its last words came with the news that it is gone.
+                if state.entries[uid]?.firstPod.map({ $0.metadata.uid == pod.metadata.uid }) ?? true {
+                    state.entries[uid]?.firstPod = pod
+                }
             }
         case .replaced(let pods):
             var all: [String: [String: PodObject]] = [:]
@@ -134,7 +181,7 @@ final class ClusterView: Sendable {
                 state.pods = all
                 state.hasPods = true
             }
-        case .failed: break
+        case .connected, .failed: break
         }
     }
 
@@ -171,19 +218,27 @@ final class ClusterView: Sendable {
     private static func note(_ uid: String, _ limits: WaitLimits, _ state: inout State) -> QueueID? {
         guard var entry = state.entries[uid] else { return nil }
         let pods = pods(uid, state)
-        entry.firstPod = entry.firstPod ?? pods.first?.metadata.uid
+        let first = entry.firstPod?.metadata.uid ?? pods.first?.metadata.uid
+        // As it is now, for when it is gone.
+        entry.firstPod = pods.first { $0.metadata.uid == first } ?? entry.firstPod
         let kind = JobFacts(job: entry.job, pods: pods).waitKind
         if kind != entry.waitKind {
             entry.waitKind = kind
             entry.waitsSince = .now
         }
         state.entries[uid] = entry
-        let now = facts(uid, state)?.state(limits)
+        guard let facts = facts(uid, state) else { return nil }
+        // Whoever looks then asks for its pods.
+        if facts.needsPods, !entry.isNeedTold {
+            state.entries[uid]?.isNeedTold = true
+            return entry.job.key?.queueID
+        }
+        let now = facts.state(limits)
         guard now != entry.told else { return nil }
         state.entries[uid]?.told = now
         // Its first word and `running` are heard from the worker itself.
         switch now {
-        case .ended, .stuck: return entry.job.key?.queueID
+        case .ended, .stuck, .machineLost: return entry.job.key?.queueID
         case .waiting: return entry.told == nil ? nil : entry.job.key?.queueID
         default: return nil
         }
@@ -193,7 +248,7 @@ final class ClusterView: Sendable {
         state.entries[uid].map { entry in
             JobFacts(
                 job: entry.job, pods: pods(uid, state), firstPod: entry.firstPod,
-                waited: ContinuousClock.now - entry.waitsSince)
+                arePodsAskedFor: entry.arePodsAskedFor, waited: ContinuousClock.now - entry.waitsSince)
         }
     }
 
@@ -215,9 +270,15 @@ final class ClusterView: Sendable {
     }
 }
 
+extension ReflectorNews {
+    fileprivate func tell(_ sight: inout WatchSight) {
+        if case .failed = self { sight.failed(.now) } else { sight.told(.now) }
+    }
+}
+
 extension PodObject {
     /// The Job that made it.
-    fileprivate var jobUID: String? { metadata.owners.first { $0.kind == "Job" }?.uid }
+    var jobUID: String? { metadata.owners.first { $0.kind == "Job" }?.uid }
 }
 
 extension JobObject {

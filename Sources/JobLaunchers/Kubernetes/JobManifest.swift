@@ -26,6 +26,8 @@ package struct JobManifest: Sendable {
             "spec": .object([
                 // Attempts are the engine's.
                 "backoffLimit": .integer(0),
+                // The Job has failed when its worker has ended, not when somebody asked its pod to.
+                "podReplacementPolicy": .string("Failed"),
                 "activeDeadlineSeconds": .integer(settings.deadline.wholeSeconds),
                 "ttlSecondsAfterFinished": .integer(settings.keep.wholeSeconds),
                 "template": .object([

@@ -4,8 +4,7 @@ import Workflow
 package struct JobManifestSettings: Sendable {
     /// e.g. `registry/streamforge/worker:1.0`.
     package var image: String
-    /// Tells the Jobs of one engine from those of another in the same namespace; a label value.
-    package var installation = "streamforge"
+    package var installation: Installation
     package var serviceAccount: String?
     /// A Secret of type `kubernetes.io/dockerconfigjson`.
     package var imagePullSecret: String?
@@ -33,9 +32,10 @@ package struct JobManifestSettings: Sendable {
     package var httpPort = 8_000
     package var template = PodTemplate()
 
-    package init(image: String, secret: String) {
+    package init(image: String, secret: String, installation: Installation) {
         self.image = image
         self.secret = secret
+        self.installation = installation
     }
 }
 

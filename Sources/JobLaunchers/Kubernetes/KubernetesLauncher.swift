@@ -1,4 +1,5 @@
 import KubernetesBridge
+import Synchronization
 import Workflow
 
 /// Runs each attempt as a batch/v1 Job.
@@ -9,8 +10,15 @@ package final class KubernetesLauncher: JobLauncher {
     package struct Configuration: Sendable {
         package var manifest: JobManifestSettings
         package var limits = WaitLimits()
+        /// How long a launch may take; the engine holds its queue meanwhile.
+        package var launchTime = Duration.seconds(10)
+        /// How long one call for an attempt may take beside that: see, end, read its log.
+        package var callTime = Duration.seconds(3)
         /// How long `kill` waits for a Job to be gone; then it is asked again later.
-        package var killWait = Duration.seconds(10)
+        package var killWait = Duration.seconds(1)
+        /// How long after its lease an attempt whose pod seems to run is in doubt: a cluster takes about 40 s to see
+        /// that a node is lost, which is longer than a lease.
+        package var nodeLossGrace = Duration.seconds(30)
 
         package init(manifest: JobManifestSettings) {
             self.manifest = manifest
@@ -24,7 +32,7 @@ package final class KubernetesLauncher: JobLauncher {
     let view: ClusterView
     let logs: JobLogs
     private let endsContinuation: AsyncStream<QueueID>.Continuation
-    private let observe: KubernetesObserver
+    private let trouble: Mutex<LaunchTrouble>
 
     package init(
         _ client: KubernetesClient, _ configuration: Configuration, logs: any LogStore,
@@ -35,7 +43,7 @@ package final class KubernetesLauncher: JobLauncher {
         self.configuration = configuration
         self.ends = ends
         endsContinuation = continuation
-        self.observe = observe
+        trouble = Mutex(LaunchTrouble(limit: configuration.limits.place))
         view = ClusterView(limits: configuration.limits) { continuation.yield($0) }
         self.logs = JobLogs(client: client, store: logs, observe: observe)
     }
@@ -44,29 +52,32 @@ package final class KubernetesLauncher: JobLauncher {
 
     package func isLaunchRepeatable(for target: Target) -> Bool { true }
     package func mayWait(for target: Target) -> Bool { true }
+    package func lossGrace(for target: Target) -> Duration { configuration.nodeLossGrace }
     /// Hints come at once; this is for one that was missed, and costs no request.
     package func pollInterval(for target: Target) -> Duration? { .seconds(5) }
+
+    /// For one call about an attempt.
+    private var quick: KubernetesClient { client.within(configuration.callTime) }
 
     // MARK: Jobs
 
     package func launch(_ job: Job) async throws(LaunchError) -> JobHandle {
         let manifest = JobManifest(job, configuration.manifest)
-        let operation = "launch \(job.id)"
-        do {
-            let json = try MessageCodec.encode(manifest.json)
-            let made = try await create(manifest, json)
+        let key = JobKey(queueID: job.queueID, id: job.id, attempt: job.attempt)
+        do throws(KubernetesError) {
+            let made = try await create(manifest)
             view.learn(made)
+            trouble.withLock { $0.succeeded(key) }
             return handle(made)
-        } catch let error as KubernetesError {
-            throw LaunchError(operation: operation, detail: error.description, isRetriable: error.mayPass)
         } catch {
-            throw LaunchError(operation: operation, detail: "\(error)", isRetriable: false)
+            throw trouble.withLock { $0.judge(error, of: key, now: .now) }
         }
     }
 
-    private func create(_ manifest: JobManifest, _ json: [UInt8]) async throws(KubernetesError) -> JobObject {
+    private func create(_ manifest: JobManifest) async throws(KubernetesError) -> JobObject {
+        let client = client.within(configuration.launchTime)
         do {
-            return try await client.create(.jobs, name: manifest.name, json: json)
+            return try await client.create(.jobs, name: manifest.name, json: try manifest.encoded())
         } catch  where error.code == .alreadyExists {
             let there = try await client.get(.jobs, name: manifest.name)
             // Made by an earlier try of ours, or of a replica that died; or by somebody else.
@@ -85,121 +96,119 @@ package final class KubernetesLauncher: JobLauncher {
         let key = JobKey(queueID: queueID, id: id, attempt: attempt)
         let labels = JobLabels.identity(key, installation: configuration.manifest.installation)
         do throws(KubernetesError) {
-            let found = try await client.list(.jobs, LabelSelector(labels)).items
+            let found = try await quick.list(.jobs, LabelSelector(labels)).items
             // A label may stand for several names, an annotation does not.
             guard let job = found.first(where: { $0.key == key }) else { return nil }
             view.learn(job)
             return handle(job)
         } catch {
-            throw LaunchError(operation: "find \(id)", detail: error.description, isRetriable: true)
+            throw LaunchError(.retriable, operation: "find \(id)", detail: error.description)
         }
     }
 
     package func state(of handle: JobHandle) async throws(LaunchError) -> JobState {
-        let place = try Place(handle)
+        let place = try JobPlace(handle)
         guard place.namespace == client.configuration.namespace else { return .outOfSight }
+        do throws(KubernetesError) {
+            let state = try await state(of: place)
+            // What seems to run may have ended long ago, on a node that is lost.
+            guard case .running = state, view.isBlind else { return state }
+            throw KubernetesError(
+                .unavailable, operation: "see \(place.name)", detail: "the watch of the cluster is broken")
+        } catch {
+            throw LaunchError(.unavailable, operation: "see \(place.name)", detail: error.description)
+        }
+    }
+
+    private func state(of place: JobPlace) async throws(KubernetesError) -> JobState {
+        if view.needsPods(of: place.uid) { try await askForPods(of: place) }
         let known = view.state(of: place.uid)
         if case .stuck(let why, let isFinal) = known {
             return .stuck(why: await explained(why, place), isFinal: isFinal)
         }
         if let known { return known }
         guard view.isComplete else {
-            throw LaunchError(
-                operation: "see \(place.name)", detail: "the API server has not told yet what there is",
-                isRetriable: true)
+            throw KubernetesError(
+                .unavailable, operation: "see \(place.name)",
+                detail: "the API server has not told yet what there is")
         }
         // Made by another replica a moment ago, or gone before we looked: asked once, then it is known.
+        let gone = JobState.ended(how: JobEnding(.jobDeleted, "its job is not there any more").text)
         do throws(KubernetesError) {
-            let job = try await client.get(.jobs, name: place.name)
-            guard job.metadata.uid == place.uid else { return .ended(how: nil) }
+            let job = try await quick.get(.jobs, name: place.name)
+            guard job.metadata.uid == place.uid else { return gone }
             view.learn(job)
+            if view.needsPods(of: place.uid) { try await askForPods(of: place) }
             return view.state(of: place.uid) ?? .running
         } catch  where error.code == .notFound {
-            return .ended(how: nil)
-        } catch {
-            throw LaunchError(operation: "see \(place.name)", detail: error.description, isRetriable: true)
+            return gone
         }
     }
 
-    /// A Job without a pod was refused by a quota or an admission rule; only its events say so.
-    private func explained(_ why: String, _ place: Place) async -> String {
-        guard view.pods(of: place.uid).isEmpty else { return why }
-        let events = try? await client.events(about: place.uid)
+    private func askForPods(of place: JobPlace) async throws(KubernetesError) {
+        view.learn(
+            try await logs.askForPods(of: place, within: configuration.callTime), of: place.uid)
+    }
+
+    /// A Job without a pod was refused by a quota or an admission rule, a container that is being made for long lacks
+    /// a volume; only events say so.
+    private func explained(_ why: String, _ place: JobPlace) async -> String {
+        let about = view.pods(of: place.uid).first?.metadata.uid ?? place.uid
+        let events = try? await quick.events(about: about)
         let warning = events?.last { $0.type == "Warning" }
         return warning?.message.map { "\(why) (\($0.prefix(300)))" } ?? why
     }
 
     package func kill(_ handle: JobHandle) async throws(LaunchError) {
-        let place = try Place(handle)
+        let place = try JobPlace(handle)
         guard place.namespace == client.configuration.namespace else { return }
-        await logs.save(of: place.uid, view)
-        do throws(KubernetesError) {
-            // The Job stays until its pods are gone: then nothing of the attempt runs any more.
-            try await client.delete(.jobs, name: place.name, uid: place.uid, .foreground)
-        } catch  where error.code == .notFound || error.code == .conflict {
-            return
-        } catch {
-            throw LaunchError(operation: "end \(place.name)", detail: error.description, isRetriable: true)
+        let underWay = LaunchError(.underWay, operation: "end \(place.name)", detail: "its pods still end")
+        if view.job(place.uid)?.metadata.deletionTimestamp == nil {
+            guard await logs.save(of: place, view, within: configuration.callTime) else {
+                throw LaunchError(
+                    .retriable, operation: "end \(place.name)", detail: "its log could not be kept yet")
+            }
+            do throws(KubernetesError) {
+                // The Job stays until its pods are gone: then nothing of the attempt runs any more.
+                try await quick.delete(.jobs, name: place.name, uid: place.uid, .foreground)
+            } catch  where error.code == .notFound || error.code == .conflict {
+                return
+            } catch {
+                throw LaunchError(.retriable, operation: "end \(place.name)", detail: error.description)
+            }
         }
         let deadline = ContinuousClock.now + configuration.killWait
-        while view.isHere(place.uid) {
-            guard ContinuousClock.now < deadline, !Task.isCancelled else {
-                throw LaunchError(
-                    operation: "end \(place.name)", detail: "its pods are still ending", isRetriable: true)
-            }
+        while view.isHere(place.uid) || !view.isComplete {
+            guard ContinuousClock.now < deadline, !Task.isCancelled else { throw underWay }
             // The watch tells; this only looks at what it told.
             try? await Task.sleep(for: .milliseconds(50))
         }
     }
 
     package func log(of handle: JobHandle, bytesMax: Int) async throws(LaunchError) -> [UInt8]? {
-        let place = try Place(handle)
+        let place = try JobPlace(handle)
         guard place.namespace == client.configuration.namespace else { return nil }
         do throws(KubernetesError) {
-            return try await logs.read(view.pods(of: place.uid), bytesMax: bytesMax)
+            let time = client.limits.requestTimeout
+            let pods = try await logs.pods(of: place, view, within: time)
+            return try await logs.read(pods, bytesMax: bytesMax, within: time)?.bytes
         } catch {
             throw LaunchError(
-                operation: "read the log of \(place.name)", detail: error.description, isRetriable: true)
+                .retriable, operation: "read the log of \(place.name)", detail: error.description)
         }
     }
-
-    // MARK: Handles
 
     private func handle(_ job: JobObject) -> JobHandle {
-        JobHandle(
-            launcher: name,
-            fields: [
-                "namespace": job.metadata.namespace ?? client.configuration.namespace,
-                "job": job.metadata.name, "uid": job.metadata.uid,
-            ])
-    }
-
-    private struct Place {
-        var namespace: String
-        var name: String
-        var uid: String
-
-        init(_ handle: JobHandle) throws(LaunchError) {
-            guard let namespace = handle.fields["namespace"], let name = handle.fields["job"],
-                let uid = handle.fields["uid"]
-            else {
-                throw LaunchError(
-                    operation: "find a Job", detail: "the stored handle is incomplete", isRetriable: false)
-            }
-            (self.namespace, self.name, self.uid) = (namespace, name, uid)
-        }
+        JobPlace(job, namespace: client.configuration.namespace).handle(of: name)
     }
 }
 
-extension KubernetesError {
-    /// Whether a launch that met this may succeed later: also when a quota is used up now, or credentials are
-    /// being replaced.
-    var mayPass: Bool {
-        switch code {
-        case .forbidden: detail.contains("exceeded quota")
-        case .notFound, .unauthorized, .conflict, .expired, .cancelled: true
-        case .tooManyRequests, .timeout, .unavailable, .malformed: true
-        case .alreadyExists, .invalid, .configuration: false
+extension JobManifest {
+    fileprivate func encoded() throws(KubernetesError) -> [UInt8] {
+        do {
+            return try MessageCodec.encode(json)
+        } catch {
+            throw KubernetesError(.invalid, operation: "create \(name)", detail: "\(error)")
         }
     }
 }

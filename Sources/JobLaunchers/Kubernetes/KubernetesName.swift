@@ -59,10 +59,24 @@ package enum KubernetesName {
     }
 }
 
+/// Whose Jobs they are: of several engines in one namespace each sees, and deletes, its own only.
+package struct Installation: Sendable, Hashable {
+    /// For people; as set.
+    package var name: String
+    /// The id of the engine's database, a label value: two engines that are called the same have not the same.
+    package var database: String
+
+    package init(name: String, database: String) {
+        self.name = name
+        self.database = database
+    }
+}
+
 /// The labels of a Job and its pods; two Jobs with equal ones are the same attempt.
 package struct JobLabels: Sendable, Hashable {
     package static let application = "streamforge"
     static let installationName = "streamforge.io/installation"
+    static let databaseName = "streamforge.io/database"
     /// The instance's exact name, as an annotation: a label may have had to change it.
     static let instanceAnnotation = "streamforge.io/instance"
     private static let names = (
@@ -73,7 +87,7 @@ package struct JobLabels: Sendable, Hashable {
     /// All of them.
     package let labels: [String: String]
 
-    package init(_ job: Job, installation: String) {
+    package init(_ job: Job, installation: Installation) {
         var labels = Self.identity(
             JobKey(queueID: job.queueID, id: job.id, attempt: job.attempt), installation: installation)
         labels[Self.names.target] = KubernetesName.labelValue(job.target.rawValue)
@@ -82,12 +96,12 @@ package struct JobLabels: Sendable, Hashable {
     }
 
     /// What every Job of an installation has.
-    package static func everyJob(installation: String) -> [String: String] {
-        ["app": application, installationName: installation]
+    package static func everyJob(installation: Installation) -> [String: String] {
+        ["app": application, installationName: installation.name, databaseName: installation.database]
     }
 
     /// What only the Job of this attempt has.
-    package static func identity(_ key: JobKey, installation: String) -> [String: String] {
+    package static func identity(_ key: JobKey, installation: Installation) -> [String: String] {
         var labels = everyJob(installation: installation)
         labels["queue_id"] = key.queueID.rawValue
         labels[names.step] = key.id.step.rawValue

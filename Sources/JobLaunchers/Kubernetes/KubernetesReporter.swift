@@ -24,15 +24,16 @@ package struct KubernetesReporter: Sendable {
             count("kubernetes_watch_failures_total", [("resource", resource)])
             logger.notice(
                 "Began watch of cluster anew", metadata: ["resource": "\(resource)", "error": "\(error)"])
-        case .logNotSaved(let key, let error):
+        case .logNotSaved(let name, let key, let error):
             count("kubernetes_logs_not_saved_total")
-            logger.warning(
-                "Failed to save log of job",
-                metadata: [
-                    "queue_id": "\(key.queueID)", "step_id": "\(key.id.step)",
-                    "instance": "\(key.id.instance)",
-                    "attempt": "\(key.attempt)", "error": "\(error)",
-                ])
+            var metadata: Logger.Metadata = ["job": "\(name)", "error": "\(error)"]
+            if let key {
+                metadata["queue_id"] = "\(key.queueID)"
+                metadata["step_id"] = "\(key.id.step)"
+                metadata["instance"] = "\(key.id.instance)"
+                metadata["attempt"] = "\(key.attempt)"
+            }
+            logger.warning("Failed to save log of job", metadata: metadata)
         case .jobDeleted(let name):
             count("kubernetes_jobs_deleted_total")
             logger.debug("Deleted job", metadata: ["job": "\(name)"])

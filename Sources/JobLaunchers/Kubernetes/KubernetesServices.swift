@@ -7,7 +7,8 @@ package enum KubernetesObservation: Sendable {
     case requested(RequestObservation)
     /// `jobs` or `pods`.
     case watchFailed(resource: String, KubernetesError)
-    case logNotSaved(JobKey, error: String)
+    /// `name` is the Job's; nil: not even whose it is could be read.
+    case logNotSaved(name: String, JobKey?, error: String)
     case jobDeleted(name: String)
     case sweepFailed(error: String)
     case jobsSeen(count: Int)

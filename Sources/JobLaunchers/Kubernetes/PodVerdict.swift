@@ -6,15 +6,21 @@ package struct JobFacts: Sendable {
     package var job: JobObject
     /// Its pods that exist, the oldest first.
     package var pods: [PodObject]
-    /// The uid of the first pod it ever had, as far as it was seen.
-    package var firstPod: String?
+    /// The first pod it ever had, as it was last seen; nil: none was seen.
+    package var firstPod: PodObject?
+    /// Whether the server was asked for the pods themselves, since the Job failed: then there are no others.
+    package var arePodsAskedFor: Bool
     /// How long it has not been running for the same reason.
     package var waited: Duration
 
-    package init(job: JobObject, pods: [PodObject] = [], firstPod: String? = nil, waited: Duration = .zero) {
+    package init(
+        job: JobObject, pods: [PodObject] = [], firstPod: PodObject? = nil, arePodsAskedFor: Bool = false,
+        waited: Duration = .zero
+    ) {
         self.job = job
         self.pods = pods
         self.firstPod = firstPod
+        self.arePodsAskedFor = arePodsAskedFor
         self.waited = waited
     }
 }
@@ -37,56 +43,83 @@ extension JobFacts {
         pods.contains { $0.containerProblem != nil } ? .container : .place
     }
 
+    /// Whether its end cannot be judged from what is in sight: the Job failed, and the watch of pods is behind.
+    package var needsPods: Bool {
+        guard let failed = job.holds("Failed"), failed.reason != "DeadlineExceeded" else { return false }
+        return !arePodsAskedFor && endedPod == nil
+    }
+
     /// - Parameter limits: beyond them a job that does not run is stuck.
     package func state(_ limits: WaitLimits) -> JobState {
         if job.holds("Complete") != nil { return .ended(how: JobEnding(exitCode: 0).text) }
-        if let failed = job.holds("Failed") { return .ended(how: ending(failed).text) }
+        if let failed = job.holds("Failed") { return ended(failed) }
         // Somebody deletes it; it is gone when its pods are.
         if job.metadata.deletionTimestamp != nil { return .running }
-        let known = firstPod.map { uid in pods.first { $0.metadata.uid == uid } }
+        let known = firstPod.map { first in pods.first { $0.metadata.uid == first.metadata.uid } }
         guard let pod = known ?? pods.first else {
-            // The controller makes another pod in place of a deleted one; the attempt was the first one's.
-            if firstPod != nil { return .ended(how: JobEnding(.podDeleted, "its pod was deleted").text) }
-            return wait("NoPod", "its pod is not made yet", limit: limits.place, isFinal: false)
+            // The controller may make another pod in place of a deleted one; the attempt was the first one's.
+            if let firstPod { return .ended(how: firstPod.endingWhenGone.text) }
+            return wait("NoPod", "its pod is not made yet", limit: limits.place)
+        }
+        if pod.hasEnded { return .ended(how: pod.ending.text) }
+        if pod.isOnLostNode {
+            return .machineLost(why: "NodeLost: \(pod.spec?.nodeName ?? "its node") is silent")
         }
         switch pod.status?.phase {
-        case "Succeeded", "Failed": return .ended(how: pod.ending.text)
         case "Running", "Unknown": return .running
         default: return pending(pod, limits)
         }
     }
 
-    /// The Job controller tells less than the pod, but for what it did itself.
-    private func ending(_ failed: JobObject.Condition) -> JobEnding {
-        if failed.reason == "DeadlineExceeded" {
-            return JobEnding(.deadlineExceeded, failed.message ?? "its job took too long")
-        }
-        if let pod = pods.first(where: { ["Failed", "Succeeded"].contains($0.status?.phase) }) {
-            return pod.ending
-        }
-        if pods.isEmpty { return JobEnding(.podDeleted, failed.message ?? "") }
-        return JobEnding(text: "\(failed.reason ?? "Failed"): \(failed.message ?? "")")
+    // MARK: Its end
+
+    /// The pod that tells how it ended: among those that are there, else the first as it was last seen.
+    private var endedPod: PodObject? {
+        pods.first(where: \.hasEnded) ?? firstPod.flatMap { $0.hasEnded ? $0 : nil }
     }
+
+    /// The Job controller tells less than the pod, but for what it did itself.
+    private func ended(_ failed: JobObject.Condition) -> JobState {
+        // From Kubernetes 1.27 on a Job may fail while its worker still ends: what it writes then still counts.
+        if let ending = pods.first(where: { !$0.hasEnded }) {
+            return ending.isOnLostNode
+                ? .machineLost(why: "NodeLost: \(ending.spec?.nodeName ?? "its node") is silent") : .running
+        }
+        if failed.reason == "DeadlineExceeded" {
+            return .ended(how: JobEnding(.deadlineExceeded, failed.message ?? "its job took too long").text)
+        }
+        if let endedPod { return .ended(how: endedPod.ending.text) }
+        // What is not in sight is asked for before anything is said.
+        if needsPods { return .running }
+        if let firstPod { return .ended(how: firstPod.endingWhenGone.text) }
+        return .ended(how: "\(failed.reason ?? "Failed"): \(failed.message ?? "no details")")
+    }
+
+    // MARK: Before it runs
 
     private func pending(_ pod: PodObject, _ limits: WaitLimits) -> JobState {
         if let problem = pod.containerProblem {
             return wait(
-                problem.reason, problem.message, limit: problem.isHopeless ? .zero : limits.container,
-                isFinal: problem.isFinal)
+                problem.reason, "\(problem.what): \(problem.message)",
+                limit: problem.isFinal ? .zero : limits.container, isFinal: problem.isFinal)
+        }
+        if pod.metadata.deletionTimestamp != nil {
+            return wait("Terminating", "its pod is being deleted", limit: limits.place)
         }
         if let scheduled = pod.condition("PodScheduled"), scheduled.status == "False" {
             return wait(
                 scheduled.reason ?? "Unschedulable", scheduled.message ?? "no node takes it",
-                limit: limits.place, isFinal: false)
+                limit: limits.place)
         }
         let isPlaced = pod.spec?.nodeName != nil
         return wait(
             isPlaced ? "ContainerCreating" : "Pending",
-            isPlaced ? "its container is being made" : "it has no node yet", limit: limits.place,
-            isFinal: false)
+            isPlaced ? "its container is being made" : "it has no node yet", limit: limits.place)
     }
 
-    private func wait(_ reason: String, _ message: String, limit: Duration, isFinal: Bool) -> JobState {
+    private func wait(
+        _ reason: String, _ message: String, limit: Duration, isFinal: Bool = false
+    ) -> JobState {
         let why = "\(reason): \(message.prefix(300))"
         return waited >= limit ? .stuck(why: why, isFinal: isFinal) : .waiting(why: why)
     }
@@ -95,84 +128,38 @@ extension JobFacts {
 extension PodObject {
     struct ContainerProblem: Sendable, Hashable {
         var reason: String
+        /// In words.
+        var what: String
+        /// The node's own.
         var message: String
-        /// Waiting does not help.
-        var isHopeless = false
-        /// Nor does another attempt.
+        /// Neither waiting nor another attempt helps.
         var isFinal = false
     }
 
-    /// Why a container is not made, where that is more than being under way.
+    /// Why a container is not made, where that is more than being under way. Most of it passes: a registry comes
+    /// back, somebody pushes the image or makes the Secret.
     var containerProblem: ContainerProblem? {
         let statuses = (status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? [])
         for waiting in statuses.compactMap(\.state?.waiting) {
-            let message = waiting.message ?? "no details"
-            switch waiting.reason {
-            case "ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable":
+            let (reason, message) = (waiting.reason ?? "", waiting.message ?? "no details")
+            switch reason {
+            case "ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable",
+                "ErrImageNeverPull", "SignatureValidationFailed":
                 return ContainerProblem(
-                    reason: waiting.reason ?? "", message: message, isFinal: Self.isNoSuchImage(message))
-            case "InvalidImageName", "ErrImageNeverPull":
+                    reason: reason, what: "its image cannot be pulled", message: message)
+            case "InvalidImageName":
                 return ContainerProblem(
-                    reason: waiting.reason ?? "", message: message, isHopeless: true, isFinal: true)
-            // A Secret or ConfigMap is missing, or a variable is not legal: as wrong the next time.
-            case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
-                return ContainerProblem(reason: waiting.reason ?? "", message: message, isFinal: true)
+                    reason: reason, what: "its image has no legal name", message: message, isFinal: true)
+            case "CreateContainerConfigError":
+                return ContainerProblem(
+                    reason: reason, what: "a Secret, a ConfigMap or a variable is missing or wrong",
+                    message: message)
+            case "CreateContainerError", "RunContainerError", "CreatePodSandboxError":
+                return ContainerProblem(
+                    reason: reason, what: "its container cannot be made", message: message)
             default: continue
             }
         }
         return nil
-    }
-
-    /// The registry answered, and does not have it or does not give it to us.
-    private static func isNoSuchImage(_ message: String) -> Bool {
-        let text = message.lowercased()
-        return [
-            "not found", "manifest unknown", "does not exist", "unauthorized", "access denied",
-            "authorization failed", "denied:",
-        ].contains { text.contains($0) }
-    }
-
-    /// How a pod that is over ended.
-    var ending: JobEnding {
-        if let disruption = condition("DisruptionTarget"), disruption.status == "True" {
-            let message = disruption.message ?? ""
-            switch disruption.reason {
-            case "PreemptionByScheduler": return JobEnding(.preempted, message)
-            case "DeletionByTaintManager", "DeletionByPodGC": return JobEnding(.nodeLost, message)
-            case "EvictionByEvictionAPI": return JobEnding(.drained, message)
-            default: break
-            }
-        }
-        let message = status?.message ?? ""
-        switch status?.reason {
-        case "Evicted": return JobEnding(.evicted, message)
-        case "NodeLost": return JobEnding(.nodeLost, message)
-        case "Preempting", "Preempted": return JobEnding(.preempted, message)
-        case "Terminated", "Shutdown", "NodeShutdown": return JobEnding(.drained, message)
-        case "DeadlineExceeded": return JobEnding(.deadlineExceeded, message)
-        case let reason? where reason.hasPrefix("OutOf") || Self.refusals.contains(reason):
-            return JobEnding(.refused, "\(reason) \(message)")
-        default: return containerEnding
-        }
-    }
-
-    /// Why a node's kubelet does not take a pod that was given to it.
-    private static let refusals: Set<String> = [
-        "NodeAffinity", "UnexpectedAdmissionError", "NodePorts", "InvalidNodeInfo", "AppArmor",
-        "PodOSSelectorNodeLabelDoesNotMatch", "SysctlForbidden", "TopologyAffinityError",
-    ]
-
-    private var containerEnding: JobEnding {
-        let all = (status?.containerStatuses ?? []) + (status?.initContainerStatuses ?? [])
-        let worker = all.first { $0.name == JobManifest.container && $0.state?.terminated != nil }
-        guard let end = (worker ?? all.first { $0.state?.terminated != nil })?.state?.terminated else {
-            return JobEnding(text: "\(status?.reason ?? "Failed"): \(status?.message ?? "no details")")
-        }
-        switch end.reason {
-        case "OOMKilled": return JobEnding(.outOfMemory, "it took more memory than its limit")
-        case "StartError", "ContainerCannotRun": return JobEnding(.startError, end.message ?? "")
-        case "ContainerStatusUnknown": return JobEnding(.nodeLost, "its node does not know how it ended")
-        default: return JobEnding(exitCode: end.exitCode)
-        }
     }
 }

@@ -33,6 +33,8 @@ package struct PodObject: KubernetesObject, Hashable {
 
         package var name: String
         package var state: State?
+        /// Whether its node says that it works; as it was last said.
+        package var ready: Bool?
     }
 
     package struct Status: Sendable, Hashable, Decodable {

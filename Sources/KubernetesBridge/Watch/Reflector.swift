@@ -6,6 +6,8 @@ package enum ReflectorNews<Object: KubernetesObject>: Sendable {
     case replaced([Object])
     case set(Object)
     case removed(Object)
+    /// A watch was opened: what happens is told from now on, until `failed`.
+    case connected
     /// The list or the watch failed or ended early; told once each, then it is begun anew.
     case failed(KubernetesError)
 }
@@ -73,7 +75,7 @@ package struct Reflector<Object: KubernetesObject>: Sendable {
 
     private func list(_ after: String?, _ listed: inout [Object]) async -> ReflectorState.Input {
         do throws(KubernetesError) {
-            let page = try await client.page(kind, selector, after: after)
+            let page = try await client.page(kind, selector, after: after, for: .watch)
             listed += page.items
             if page.next == nil {
                 await tell(.replaced(listed))
@@ -103,6 +105,7 @@ package struct Reflector<Object: KubernetesObject>: Sendable {
         from version: String, for life: Duration
     ) async -> (seen: String, KubernetesError?) {
         var call = KubernetesClient.Call(verb: "watch", resource: kind.plural, path: client.path(kind))
+        call.purpose = .watch
         call.query = [
             ("watch", "1"), ("allowWatchBookmarks", "true"), ("resourceVersion", version),
             ("timeoutSeconds", String(max(1, Int(life.components.seconds)))),
@@ -111,7 +114,7 @@ package struct Reflector<Object: KubernetesObject>: Sendable {
         let operation = call.operation
         var seen = version
         do {
-            try await client.waitForTurn(call)
+            try await client.waitForTurn(call, waitMax: KubernetesError.pauseMax)
             let timeouts = HTTPTimeouts(connect: .seconds(5), whole: nil, idle: timing.silenceMax)
             let started = ContinuousClock.now
             try await client.http.stream(try client.request(call, timeouts)) { head, chunks in
@@ -119,6 +122,7 @@ package struct Reflector<Object: KubernetesObject>: Sendable {
                 guard head.status == 200 else {
                     throw await KubernetesClient.refusal(head, chunks, operation)
                 }
+                await tell(.connected)
                 var splitter = LineSplitter(lineBytesMax: client.limits.bodyBytesMax)
                 for try await chunk in chunks {
                     guard let lines = splitter.append(chunk) else {

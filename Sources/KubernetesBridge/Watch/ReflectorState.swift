@@ -51,8 +51,10 @@ package struct ReflectorState: Sendable {
         case .listFailed(let error):
             version = nil
             // A list that took too long begins anew; that is no trouble of the server's.
-            let wait = error.code == .expired ? .zero : backoff.next(draw: draw)
-            return pause(error.retryAfter ?? wait, then: .list(after: nil))
+            let isFirst = backoff.failures == 0
+            let next = backoff.next(draw: draw)
+            let wait = error.code == .expired && isFirst ? .zero : next
+            return pause(max(error.pause, wait), then: .list(after: nil))
         case .seen(let version):
             if !version.isEmpty { self.version = version }
             return nil
@@ -68,12 +70,12 @@ package struct ReflectorState: Sendable {
         guard let version, error?.code != .expired, !isOld else {
             self.version = nil
             // Not at once again and again, should each list be old when it arrives.
-            return lived >= Self.goodLife
-                ? .list(after: nil) : pause(backoff.next(draw: draw), then: .list(after: nil))
+            let wait = lived >= Self.goodLife ? .zero : backoff.next(draw: draw)
+            return pause(max(error?.pause ?? .zero, wait), then: .list(after: nil))
         }
         // Lived well and ended in good order: nothing was wrong.
         if error == nil, lived >= Self.goodLife { return .watch(from: version) }
-        return pause(error?.retryAfter ?? backoff.next(draw: draw), then: .watch(from: version))
+        return pause(max(error?.pause ?? .zero, backoff.next(draw: draw)), then: .watch(from: version))
     }
 
     private mutating func pause(_ wait: Duration, then step: Step) -> Step {

@@ -28,9 +28,11 @@ struct EffectRunner: Sendable {
             try await createTopics(of: queue)
             return [.begin]
         case .launch(let id): return try await launch(id, queue)
-        case .observe(let id, let ifRunning): return try await observe(id, queue, ifRunning)
+        case .observe(let id, let ifRunning, let ifMachineLost):
+            return try await observe(id, queue, ifRunning, ifMachineLost)
         case .kill(let id, let then):
-            try await kill(id, queue)
+            // While it is ending there is nothing to tell; the next look asks again.
+            guard try await kill(id, queue) else { return [] }
             guard let then else { return [try await ended(id, how: "killed", queue)] }
             return then
         case .deleteTopics:
@@ -54,6 +56,12 @@ struct EffectRunner: Sendable {
             parts.observe(.attemptLaunched(queue.queueID, id.id, attempt: id.number))
             return [.launched(id, handle)]
         } catch {
+            if error.kind == .unavailable, parts.launcher.isLaunchRepeatable(for: target) {
+                // An outage uses up no attempts: this one waits, and a later look launches it again.
+                parts.observe(
+                    .launchFailed(queue.queueID, id.id, attempt: id.number, error: error.description))
+                return [.extendLease(id), .jobWaits(id, why: "it cannot be launched now: \(error.detail)")]
+            }
             return fail(id, error.description, isRetriable: error.isRetriable, queue)
         }
     }
@@ -73,10 +81,13 @@ struct EffectRunner: Sendable {
     }
 
     private func observe(
-        _ id: AttemptID, _ queue: QueueState, _ ifRunning: [QueueOperation]
+        _ id: AttemptID, _ queue: QueueState, _ ifRunning: [QueueOperation],
+        _ ifMachineLost: [QueueOperation]
     ) async throws -> [QueueOperation] {
         guard let attempt = queue.attempts[id], let handle = attempt.handle else { return [] }
-        switch try await parts.launcher.state(of: handle) {
+        switch try await state(of: handle) {
+        // Nothing is known, and so nothing decided: the launcher itself reports that it sees nothing.
+        case nil: return []
         case .queued: return [.extendLease(id)]
         case .waiting(let why): return [.extendLease(id), .jobWaits(id, why: why)]
         case .stuck(let why, let isFinal):
@@ -87,10 +98,21 @@ struct EffectRunner: Sendable {
                     .failed(attempt: id.number, isRetriable: isWorthIt, reason: why), id.id, stop: "stuck")
             ]
         case .running, .outOfSight: return ifRunning
+        case .machineLost: return ifMachineLost
         case .ended(let how):
             // Who has said its last word needs no reading up to here.
             if attempt.endedAt != nil { return [.jobGone(id)] }
             return [try await ended(id, how: how, queue)]
+        }
+    }
+
+    /// nil when the launcher cannot see at this moment.
+    private func state(of handle: JobHandle) async throws(LaunchError) -> JobState? {
+        do throws(LaunchError) {
+            return try await parts.launcher.state(of: handle)
+        } catch {
+            guard error.kind == .unavailable else { throw error }
+            return nil
         }
     }
 
@@ -102,12 +124,21 @@ struct EffectRunner: Sendable {
     }
 
     /// Also ends a job whose launch a crash kept from being recorded.
-    private func kill(_ id: AttemptID, _ queue: QueueState) async throws {
+    ///
+    /// - Returns: false while it is still ending.
+    private func kill(_ id: AttemptID, _ queue: QueueState) async throws -> Bool {
         var handle = queue.attempts[id]?.handle
         if handle == nil {
             handle = try await parts.launcher.find(id.id, attempt: id.number, of: queue.queueID)
         }
-        if let handle { try await parts.launcher.kill(handle) }
+        guard let handle else { return true }
+        do throws(LaunchError) {
+            try await parts.launcher.kill(handle)
+            return true
+        } catch {
+            guard error.kind == .underWay else { throw error }
+            return false
+        }
     }
 
     // MARK: Topics

@@ -31,8 +31,8 @@ package enum QueueEffect: Sendable {
     /// Create the data topics; then the queue runs.
     case createTopics
     case launch(AttemptID)
-    /// Ask the launcher about the attempt's job.
-    case observe(AttemptID, ifRunning: [QueueOperation])
+    /// Ask the launcher about the attempt's job; what follows if it runs, and if its machine does not answer.
+    case observe(AttemptID, ifRunning: [QueueOperation], ifMachineLost: [QueueOperation] = [])
     /// End the attempt's job by force; with nil its last events still count, and are read first.
     case kill(AttemptID, then: [QueueOperation]?)
     /// Delete the data topics of a final queue.
@@ -48,7 +48,7 @@ package struct TouchedEffects: Sendable {
 
     package mutating func insert(_ effect: QueueEffect) {
         switch effect {
-        case .launch(let id), .observe(let id, _), .kill(let id, _): attempts.insert(id)
+        case .launch(let id), .observe(let id, _, _), .kill(let id, _): attempts.insert(id)
         case .createTopics, .deleteTopics: areTopicsTouched = true
         }
     }
@@ -175,8 +175,9 @@ package struct LookPlanner: Sendable {
         {
             return [lose(attempt, "nobody knows whether it was offered", countsAsFailure: false)]
         }
-        // A job that nobody has taken yet has no lease to lose: the launcher must be asked.
-        guard attempt.handle != nil, isLeaseOver(attempt), !mayBeQueued(attempt, in: queue) else { return [] }
+        guard attempt.handle != nil, isLeaseOver(attempt), !isAskedAbout(attempt, in: queue) else {
+            return []
+        }
         return [lose(attempt, "its lease ran out")]
     }
 
@@ -238,7 +239,13 @@ package struct LookPlanner: Sendable {
         } else if let age = stopAge(attempt), age > context.policy.stopGrace.milliseconds {
             kill(id, then: nil, &plan)
         } else if isLeaseOver(attempt) {
-            observe(id, ifRunning: [lose(attempt, "its lease ran out")], &plan)
+            let isInDoubt = !isLeaseOver(attempt, for: lossGrace(of: attempt, in: queue))
+            observe(
+                id, ifRunning: isInDoubt ? [] : [lose(attempt, "its lease ran out")],
+                ifMachineLost: [
+                    lose(
+                        attempt, "its machine does not answer, and its lease ran out", countsAsFailure: false)
+                ], &plan)
             plan.lookAgain(in: 1_000)
         } else {
             if interval != nil { observe(id, ifRunning: [], &plan) }
@@ -262,8 +269,12 @@ package struct LookPlanner: Sendable {
         }
     }
 
-    private func observe(_ id: AttemptID, ifRunning operations: [QueueOperation], _ plan: inout LookPlan) {
-        if !touched.attempts.contains(id) { plan.effects.append(.observe(id, ifRunning: operations)) }
+    private func observe(
+        _ id: AttemptID, ifRunning operations: [QueueOperation], ifMachineLost: [QueueOperation] = [],
+        _ plan: inout LookPlan
+    ) {
+        guard !touched.attempts.contains(id) else { return }
+        plan.effects.append(.observe(id, ifRunning: operations, ifMachineLost: ifMachineLost))
     }
 
     private func kill(_ id: AttemptID, then operations: [QueueOperation]?, _ plan: inout LookPlan) {
@@ -333,6 +344,17 @@ package struct LookPlanner: Sendable {
         return jobs.isLaunchRepeatable(for: target)
     }
 
+    /// Whether the launcher must be asked before the attempt is lost: a job that nobody has taken yet has no lease
+    /// to lose, and one whose machine was lost has not failed.
+    private func isAskedAbout(_ attempt: AttemptState, in queue: QueueState) -> Bool {
+        mayBeQueued(attempt, in: queue) || lossGrace(of: attempt, in: queue) > 0
+    }
+
+    /// Milliseconds.
+    private func lossGrace(of attempt: AttemptState, in queue: QueueState) -> Int64 {
+        queue.plan.step(attempt.id.id.step).map { jobs.lossGrace(for: $0.target).milliseconds } ?? 0
+    }
+
     private func mayBeQueued(_ attempt: AttemptState, in queue: QueueState) -> Bool {
         guard attempt.workerID == nil, let target = queue.plan.step(attempt.id.id.step)?.target else {
             return false
@@ -358,8 +380,10 @@ package struct LookPlanner: Sendable {
     }
 
     /// A lease counts only up to the moment the event reader last stood at the partition's end.
-    private func isLeaseOver(_ attempt: AttemptState) -> Bool {
-        facts.caughtUpAt.map { leaseEnd(attempt) < $0 } ?? false
+    ///
+    /// - Parameter time: milliseconds for which it must have been over.
+    private func isLeaseOver(_ attempt: AttemptState, for time: Int64 = 0) -> Bool {
+        facts.caughtUpAt.map { leaseEnd(attempt) + time < $0 } ?? false
     }
 
     private func waitForLease(_ attempt: AttemptState) -> Int64 {

@@ -237,8 +237,12 @@ extension QueueState {
         guard answer != .ignore else { return false }
         var hold: Int64?
         if case .retry(let failures) = answer {
-            let delay = plan.step(id.step)?.retry.delay(afterFailures: failures, jitter: context.jitter)
-            hold = delay?.milliseconds ?? 0
+            var delay =
+                plan.step(id.step)?.retry.delay(afterFailures: failures, jitter: context.jitter) ?? .zero
+            if case .lost(_, false, _) = input {
+                delay = max(delay, RetryPolicy.delay(afterExcused: instance.machine.excusedCount))
+            }
+            hold = delay.milliseconds
             instance.notBefore = context.now + (hold ?? 0)
         }
         if instance.machine.state.isFinal { instance.finishedAt = context.now }

@@ -2,30 +2,37 @@ import PostgresBridge
 import Workflow
 
 extension EngineStore {
-    /// Which of these attempts are over with all they said, or are not of any queue here.
-    package func finishedJobs(among keys: [JobKey]) async throws -> Set<JobKey> {
-        guard !keys.isEmpty else { return [] }
+    /// What is known of attempts that jobs were made for.
+    package struct JobsOverview: Sendable, Equatable {
+        /// They are over, and nothing of them is needed any more.
+        package var done: Set<JobKey> = []
+        /// They are of no queue here.
+        package var unknown: Set<JobKey> = []
+    }
+
+    package func jobsOverview(of keys: [JobKey]) async throws -> JobsOverview {
+        var overview = JobsOverview()
+        guard !keys.isEmpty else { return overview }
         let rows = try await pool.execute(
             """
-            SELECT k.queue_id, k.step, k.instance, k.attempt
+            SELECT k.position, a.queue_id IS NULL AS is_unknown
             FROM unnest(\(keys.map(\.queueID.rawValue))::text[], \(keys.map(\.id.step.rawValue))::text[],
                 \(keys.map(\.id.instance))::text[], \(keys.map(\.attempt))::int[])
-                AS k(queue_id, step, instance, attempt)
+                WITH ORDINALITY AS k(queue_id, step, instance, attempt, position)
             LEFT JOIN streamforge.attempts a ON a.queue_id = k.queue_id AND a.step = k.step
                 AND a.instance = k.instance AND a.attempt = k.attempt
             WHERE a.queue_id IS NULL OR a.is_gone
             """)
-        var known: [String: JobKey] = [:]
-        for key in keys { known[key.fileName] = key }
-        var finished: Set<JobKey> = []
         for row in rows {
-            let (queue, step) = (try row["queue_id", as: String.self], try row["step", as: String.self])
-            let (instance, number) = (
-                try row["instance", as: String.self], try row["attempt", as: Int.self]
-            )
-            if let key = known["\(queue)-\(step)-\(instance)-\(number).log"] { finished.insert(key) }
+            let index = try row["position", as: Int.self] - 1
+            guard keys.indices.contains(index) else { continue }
+            if try row["is_unknown", as: Bool.self] {
+                overview.unknown.insert(keys[index])
+            } else {
+                overview.done.insert(keys[index])
+            }
         }
-        return finished
+        return overview
     }
 
     /// Runs `body` unless another session of the database does so at this moment.

@@ -10,6 +10,13 @@ package actor FolderLogStore: LogStore {
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private let directory: String
+    /// Drafts of this process that were begun.
+    private var draftCount = 0
+    private var hasTidied = false
+
+    private static let draftEnding = ".draft"
+    /// No save takes as long: an older draft is one that a crash left behind.
+    private static let draftAgeMax = 3_600
 
     /// - Parameter directory: made when the first log is saved.
     package init(directory: String) {
@@ -20,8 +27,10 @@ package actor FolderLogStore: LogStore {
         let operation = "save the log of \(key.id)"
         let path = try path(of: key, operation)
         guard mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw .last(operation) }
-        // Whole or not at all, whoever reads meanwhile.
-        let draft = "\(path).new"
+        tidy()
+        // Whole or not at all, whoever reads meanwhile, or writes the same log: two replicas may share the folder.
+        draftCount += 1
+        let draft = "\(path).\(getpid())-\(UInt32.random(in: .min ... .max))-\(draftCount)\(Self.draftEnding)"
         let descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .last(operation) }
         var rest = log.suffix(SavedLog.bytesMax)
@@ -36,8 +45,41 @@ package actor FolderLogStore: LogStore {
             }
             rest = rest.dropFirst(count)
         }
+        guard fsync(descriptor) == 0, rename(draft, path) == 0 else {
+            let error = LogStoreError.last(operation)
+            close(descriptor)
+            unlink(draft)
+            throw error
+        }
         close(descriptor)
-        guard rename(draft, path) == 0 else { throw .last(operation) }
+        try syncDirectory(operation)
+    }
+
+    /// A name that a crash takes back is no log: its Job is deleted next.
+    private func syncDirectory(_ operation: String) throws(LogStoreError) {
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .last(operation) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw .last(operation) }
+    }
+
+    /// Removes drafts that a crash left behind, once in a process. What fails is left to the next one.
+    private func tidy() {
+        guard !hasTidied else { return }
+        hasTidied = true
+        guard let entries = opendir(directory) else { return }
+        defer { closedir(entries) }
+        while let entry = readdir(entries) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name.hasSuffix(Self.draftEnding) else { continue }
+            let path = "\(directory)/\(name)"
+            var information = stat()
+            guard stat(path, &information) == 0, time(nil) - information.st_mtim.tv_sec > Self.draftAgeMax
+            else { continue }
+            unlink(path)
+        }
     }
 
     package func log(of key: JobKey) throws(LogStoreError) -> [UInt8]? {

@@ -6,7 +6,7 @@ package enum EngineSchema {
         Migration(1, "engine", sql: engine), Migration(2, "pause", sql: pause),
         Migration(3, "looks", sql: looks), TemplateSchema.migration, ScheduleSchema.migration,
         UpkeepSchema.migration, exchangeBudgets, ResourceSchema.migration, RetrySchema.migration,
-        LogSchema.migration,
+        LogSchema.migration, InstallationSchema.migration,
     ]
 
     private static let looks = """

@@ -37,6 +37,16 @@ package struct SettingsReader: Sendable {
             program: table.program, values: values, origins: origins, onReloadProblem: onReloadProblem)
     }
 
+    /// The texts of settings that are set, under their own names: aliases and files are resolved. For a program
+    /// elsewhere, which has neither our environment nor our files.
+    ///
+    /// - Throws: ``SettingProblem``; not after the same settings were ``read(_:)``, unless a file has gone since.
+    package func texts(of settings: [any AnySetting]) throws(SettingProblem) -> [String: String] {
+        var texts: [String: String] = [:]
+        for setting in settings { texts[setting.name] = try source.find(setting).text }
+        return texts
+    }
+
     /// The table with the values in force, for `--print-settings`: `NAME=value  # origin`, a problem in its
     /// place, secrets as `***`.
     package func report(_ table: SettingsTable) -> String {

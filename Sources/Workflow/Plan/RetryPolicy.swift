@@ -49,6 +49,17 @@ package struct RetryPolicy: Sendable, Hashable, Codable {
         return .milliseconds(Int64(seconds * 1_000))
     }
 
+    /// How long to hold the next attempt back after losses that do not count: a cluster that takes each attempt's
+    /// machine away is not flooded with attempts. The first is followed at once.
+    ///
+    /// - Parameter excused: attempts that ended without counting so far.
+    package static func delay(afterExcused excused: Int) -> Duration {
+        guard excused > 1 else { return .zero }
+        return min(.seconds(1) * (1 << min(excused - 2, 10)), excusedDelayMax)
+    }
+
+    package static let excusedDelayMax = Duration.seconds(60)
+
     package func isFinal(_ cause: FailureCause) -> Bool { finalReasons.contains(cause) }
 
     private func fullSeconds(afterFailures failures: Int) -> Double {

@@ -21,8 +21,10 @@ package struct JobEnding: Sendable, Hashable {
         case deadlineExceeded = "DeadlineExceeded"
         /// Its node would not take it.
         case refused = "Refused"
-        /// Its program could not be started.
+        /// Its program is not there, or is none.
         case startError = "StartError"
+        /// Its container could not be started; another node may do better.
+        case containerFailed = "ContainerFailed"
     }
 
     package enum Verdict: Sendable, Hashable {
@@ -58,7 +60,7 @@ package struct JobEnding: Sendable, Hashable {
         switch cause {
         case .drained, .nodeLost, .preempted, .podDeleted, .jobDeleted: .excused
         case .startError: .final
-        case .outOfMemory, .evicted, .deadlineExceeded, .refused, nil: .failed
+        case .outOfMemory, .evicted, .deadlineExceeded, .refused, .containerFailed, nil: .failed
         }
     }
 }

@@ -13,9 +13,13 @@ package protocol JobLauncher: Sendable {
     /// Whether a job may wait for a place long after its launch: it is asked about before its lease counts.
     func mayWait(for target: Target) -> Bool
 
+    /// How long after the end of its lease an attempt is still in doubt, because only then the launcher knows
+    /// whether its machine was lost. Zero where an attempt is lost with its lease, without asking.
+    func lossGrace(for target: Target) -> Duration
+
     /// Starts the job of an attempt unless it exists already: calling twice yields one job.
     ///
-    /// - Throws: ``LaunchError``; retriable ones are tried again, others fail the attempt.
+    /// - Throws: ``LaunchError``; its kind says whether the attempt goes on, has failed, or is the last.
     func launch(_ job: Job) async throws(LaunchError) -> JobHandle
 
     /// The job of an attempt whose launch was not recorded; nil when there is none in sight.
@@ -24,7 +28,9 @@ package protocol JobLauncher: Sendable {
     /// Whether a job launched earlier, maybe by a launcher that is no more, still runs.
     func state(of handle: JobHandle) async throws(LaunchError) -> JobState
 
-    /// Ends a job by force and waits, bounded, until it is gone; a job that is gone already is fine.
+    /// Ends a job by force and waits, for seconds only, until it is gone; a job that is gone already is fine.
+    ///
+    /// - Throws: ``LaunchError``: `underWay` while it is still ending: ask again.
     func kill(_ handle: JobHandle) async throws(LaunchError)
 
     /// Jobs that exist in sight of this launcher, whoever launched them: those of other installations too. None
@@ -44,6 +50,7 @@ package protocol JobLauncher: Sendable {
 
 extension JobLauncher {
     package func mayWait(for target: Target) -> Bool { pollInterval(for: target) == nil }
+    package func lossGrace(for target: Target) -> Duration { .zero }
     package func isHeardOfSoon(for target: Target) -> Bool { false }
     package func jobs() async throws(LaunchError) -> [JobInSight] { [] }
     package func log(of handle: JobHandle, bytesMax: Int) async throws(LaunchError) -> [UInt8]? { nil }
@@ -118,6 +125,9 @@ package enum JobState: Sendable, Hashable {
     /// It will not come to run: end the attempt. `isFinal`: another one would not either.
     case stuck(why: String, isFinal: Bool)
     case running
+    /// It was running, and its machine does not answer any more: a loss is none of its own fault. Whether it is
+    /// lost its lease tells.
+    case machineLost(why: String)
     /// Gone; how it ended, where that is known, as ``JobEnding`` reads it: `exit 20`, `signal 9`.
     case ended(how: String?)
     /// It runs, or ran, where this launcher cannot see it: another host.
@@ -126,15 +136,32 @@ package enum JobState: Sendable, Hashable {
 
 /// Why a job could not be launched, seen or ended.
 package struct LaunchError: Error, Sendable, Equatable, CustomStringConvertible {
-    package var operation: String
-    package var detail: String
-    package var isRetriable: Bool
-
-    package init(operation: String, detail: String, isRetriable: Bool) {
-        self.operation = operation
-        self.detail = detail
-        self.isRetriable = isRetriable
+    package enum Kind: Sendable, Hashable {
+        /// Asking again would end in the same way.
+        case final
+        /// May succeed later; an attempt whose launch met it has failed.
+        case retriable
+        /// Nobody answers, or nobody may ask now: nothing is known of the job. Asking again uses up no attempt.
+        case unavailable
+        /// What was asked for has begun and is not done yet.
+        case underWay
     }
 
+    package var operation: String
+    /// For people; of an `unavailable` launch the same words each time, since it becomes a line of the history.
+    package var detail: String
+    package var kind: Kind
+
+    package init(_ kind: Kind, operation: String, detail: String) {
+        self.operation = operation
+        self.detail = detail
+        self.kind = kind
+    }
+
+    package init(operation: String, detail: String, isRetriable: Bool) {
+        self.init(isRetriable ? .retriable : .final, operation: operation, detail: detail)
+    }
+
+    package var isRetriable: Bool { kind != .final }
     package var description: String { "\(operation): \(detail)" }
 }

@@ -119,6 +119,9 @@ package struct InstanceMachine: Sendable, Hashable {
     /// Whether it has had an attempt in this run of its queue.
     package var hasBegun: Bool { attempt > attemptsBefore }
 
+    /// Attempts of this run that ended without counting as failures.
+    package var excusedCount: Int { max(attempt - attemptsBefore - failures, 0) }
+
     /// A new run of its queue wants it: it waits as at first, and failures start anew. Attempt numbers go on, so
     /// that nothing an older attempt says is taken for a newer one's word.
     ///
