@@ -152,6 +152,12 @@ struct RoleStage: Sendable {
     func refusePods() async throws {
         try await Kubectl.run(
             ["create", "quota", "none", "--hard=pods=0", "--namespace", namespace], kubeconfig: admin)
+        // It is not in force before its controller has seen it.
+        try await Kubectl.run(
+            [
+                "wait", "quota/none", "--for=jsonpath={.status.hard.pods}=0", "--timeout=30s", "--namespace",
+                namespace,
+            ], kubeconfig: admin)
     }
 }
 
