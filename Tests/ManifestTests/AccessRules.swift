@@ -65,7 +65,11 @@ struct AccessRules {
     private static let silent: Set<String> = ["close"]
 
     /// What the launcher's calls of the client ask for, and the methods that are not known here.
-    static func used() throws -> (rights: Set<Right>, unknown: Set<String>) {
+    static func used() throws -> (rights: Set<Right>, unknown: Set<String>) { try calls.get() }
+
+    private static let calls = Result { try readCalls() }
+
+    private static func readCalls() throws -> (rights: Set<Right>, unknown: Set<String>) {
         var rights: Set<Right> = []
         var unknown: Set<String> = []
         for text in try SourceText.files(in: "Sources/JobLaunchers") {
