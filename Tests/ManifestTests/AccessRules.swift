@@ -62,7 +62,7 @@ struct AccessRules {
         "events": Right(group: "", resource: "events", verb: "list"),
     ]
     /// Methods that ask for nothing.
-    private static let silent: Set<String> = ["close"]
+    private static let silent: Set<String> = ["close", "within"]
 
     /// What the launcher's calls of the client ask for, and the methods that are not known here.
     static func used() throws -> (rights: Set<Right>, unknown: Set<String>) { try calls.get() }
@@ -73,13 +73,18 @@ struct AccessRules {
         var rights: Set<Right> = []
         var unknown: Set<String> = []
         for text in try SourceText.files(in: "Sources/JobLaunchers") {
-            for call in text.matches(of: /\bclient\.(\w+)\(\s*(?:\.(\w+))?/) {
-                let (method, kind) = (String(call.output.1), call.output.2.map(String.init))
-                if let right = special[method] {
-                    rights.insert(right)
-                } else if let verb = verbs[method], let (group, plural) = kind.flatMap(resource) {
-                    rights.insert(Right(group: group, resource: plural, verb: verb))
-                } else if !silent.contains(method) {
+            // Whoever is asked: a call of such a name with such a kind is one of the client's.
+            for call in text.matches(of: /\.(\w+)\(\s*\.(\w+)/) {
+                guard let verb = verbs[String(call.output.1)], let place = resource(String(call.output.2))
+                else { continue }
+                rights.insert(Right(group: place.group, resource: place.plural, verb: verb))
+            }
+            for call in text.matches(of: /\.(\w+)\(/) {
+                if let right = special[String(call.output.1)] { rights.insert(right) }
+            }
+            for call in text.matches(of: /\b(?:client|quick)\.(\w+)\(/) {
+                let method = String(call.output.1)
+                if verbs[method] == nil, special[method] == nil, !silent.contains(method) {
                     unknown.insert(method)
                 }
             }

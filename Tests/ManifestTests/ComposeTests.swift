@@ -49,6 +49,12 @@ import Workflow
         }
     }
 
+    @Test(.enabled(if: Tool.path("hadolint") != nil, "hadolint is not installed: scripts/setup --tests"))
+    func `hadolint has nothing to say about the Dockerfile`() async throws {
+        let file = projectFolder.appending(path: "docker/Dockerfile").path
+        try await Tool.run(try #require(Tool.path("hadolint")), [file])
+    }
+
     @Test func `the image is built of the package's programs and listens where the programs do`() throws {
         let folder = projectFolder.appending(path: "docker")
         let dockerfile = try String(contentsOf: folder.appending(path: "Dockerfile"), encoding: .utf8)

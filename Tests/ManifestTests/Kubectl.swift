@@ -8,15 +8,9 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
 
 /// Runs `kubectl`: the one that `KUBECTL` names, else the first in PATH (`scripts/setup --tests` installs one).
 enum Kubectl {
-    struct Failure: Error, CustomStringConvertible {
-        var description: String
-    }
-
     static let path: String? = {
-        let environment = ProcessInfo.processInfo.environment
-        if let path = environment["KUBECTL"], !path.isEmpty { return path }
-        return (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/kubectl" }
-            .first { FileManager.default.isExecutableFile(atPath: $0) }
+        let told = ProcessInfo.processInfo.environment["KUBECTL"] ?? ""
+        return told.isEmpty ? Tool.path("kubectl") : told
     }()
 
     /// Whether tests that need it run: where it is missing they are skipped, but in CI they fail.
@@ -29,23 +23,46 @@ enum Kubectl {
     ///   - kubeconfig: the cluster to speak to, where that is needed.
     /// - Returns: what it wrote, also to standard error.
     @discardableResult
-    static func run(
-        _ arguments: [String], kubeconfig: String? = nil, timeout: Duration = .seconds(60)
-    ) async throws -> String {
+    static func run(_ arguments: [String], kubeconfig: String? = nil) async throws -> String {
         let kubectl = try #require(path, "there is no kubectl, but CI is")
+        return try await Tool.run(kubectl, arguments, kubeconfig.map { ["KUBECONFIG": $0] } ?? [:])
+    }
+}
+
+/// A program that tests ask.
+enum Tool {
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    /// Where PATH has it.
+    static func path(_ name: String) -> String? {
+        (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
+
+    /// Waits for its end, 60 s at the most.
+    ///
+    /// - Returns: what it wrote, also to standard error.
+    /// - Throws: ``Failure`` when it does not end well.
+    @discardableResult
+    static func run(
+        _ program: String, _ arguments: [String], _ variables: [String: String] = [:]
+    ) async throws -> String {
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let log = folder.path("log")
-        var environment = ["PATH": "/usr/bin:/bin", "HOME": folder.url.path]
-        environment["KUBECONFIG"] = kubeconfig
+        let environment = variables.merging(["PATH": "/usr/bin:/bin", "HOME": folder.url.path]) { own, _ in
+            own
+        }
         let process = try await ChildProcess.start(
-            .init(kubectl, arguments, environment: environment, logFile: log, diesWithParent: true))
-        let exit = await process.waitForExit(timeout: timeout)
+            .init(program, arguments, environment: environment, logFile: log, diesWithParent: true))
+        let exit = await process.waitForExit(timeout: .seconds(60))
         if exit == nil { _ = await process.terminate(grace: .seconds(1)) }
         let output = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
         guard exit == .code(0) else {
-            let how = exit.map(\.description) ?? "no end after \(timeout)"
-            throw Failure(description: "kubectl \(arguments.joined(separator: " ")): \(how): \(output)")
+            let how = exit.map(\.description) ?? "no end after 60 s"
+            throw Failure(description: "\(program) \(arguments.joined(separator: " ")): \(how): \(output)")
         }
         return output
     }

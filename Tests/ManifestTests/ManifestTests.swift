@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Workflow
 
 @Suite(.enabled(if: Kubectl.isWanted, Comment(rawValue: Kubectl.skipReason)), .timeLimit(.minutes(2)))
 struct OverlayTests {
@@ -82,6 +83,18 @@ struct OverlayTests {
             let problems = try Self.problems(String(text))
             #expect(problems.contains { $0.contains(mistake.found) }, "\(mistake): \(problems)")
         }
+    }
+
+    @Test(.enabled(if: Tool.path("promtool") != nil, "promtool is not installed: scripts/setup --tests"))
+    func `Prometheus takes the rules`() async throws {
+        let rules = try Manifests(yaml: await Manifests.yaml(of: "overlays/prod")).all("PrometheusRule")
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        // JSON is YAML.
+        let file = folder.path("rules.yaml")
+        let spec = try #require(rules.first?["spec"])
+        try Data(MessageCodec.encode(spec)).write(to: URL(filePath: file))
+        try await Tool.run(try #require(Tool.path("promtool")), ["check", "rules", file])
     }
 
     @Test func `names of metrics are told from functions, labels and words`() {

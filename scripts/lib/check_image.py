@@ -91,11 +91,19 @@ class Container:
         self.entry: list[str] = []
         self.health: list[str] = []
 
+    def go_on_from(self, base: "Container") -> None:
+        """What the stage before has set holds here too; its arguments do not."""
+        self.shell, self.user, self.folder, self.health = base.shell, base.user, base.folder, base.health
+
     def chroot(self, *command: str, **variables: str) -> subprocess.CompletedProcess:
+        settings = [f"{name}={value}" for name, value in variables.items()]
+        # /proc, as in a container; the mount goes with the command.
         return run(
-            "chroot", f"--userspec={self.user}", "--groups=", str(self.root),
+            "unshare", "--mount", "--propagation=private",
+            "/bin/sh", "-c", 'mount -t proc proc "$0/proc" && exec chroot "$@"', str(self.root),
+            f"--userspec={self.user}", "--groups=", str(self.root),
             "/usr/bin/env", "-i", f"--chdir={self.folder}", f"PATH={PATH}", "HOME=/nonexistent",
-            "DEBIAN_FRONTEND=noninteractive", *[f"{name}={value}" for name, value in variables.items()], *command,
+            "DEBIAN_FRONTEND=noninteractive", *settings, *command,
         )  # fmt: skip
 
     def carry_out(self, steps: list[tuple[str, str]]) -> None:
@@ -130,12 +138,14 @@ class Container:
         sources = [ROOT / source]
         if "from" in options:
             name = Path(source).name
-            sources = [self.programs / product for product in PRODUCTS if source.endswith("/") or product == name]
+            wanted = PRODUCTS if source.endswith("/") else (name,)
+            sources = [self.programs / product for product in wanted]
         for file in sources:
             place = self.inside(target) / file.name if target.endswith("/") else self.inside(target)
             if not file.is_file():
                 raise Failure(f"COPY {rest}: there is no {file}")
-            must("install", "--strip" if "from" in options else "--no-target-directory", str(file), str(place))
+            how = "--strip" if "from" in options else "--no-target-directory"
+            must("install", how, str(file), str(place))
             place.chmod(int(options.get("chmod", "755"), 8))
 
     def do_user(self, rest: str) -> None:
@@ -162,7 +172,8 @@ def check_program(box: Container, product: str) -> None:
     uid = box.user.split(":")[0]
     if not uid.isdecimal() or uid == "0":
         raise Failure(f"{product}: it runs as {box.user}, not as a numbered user that is not root")
-    missing = [line for line in box.chroot("ldd", f"/usr/local/bin/{product}").stdout.splitlines() if "not found" in line]
+    libraries = box.chroot("ldd", f"/usr/local/bin/{product}").stdout.splitlines()
+    missing = [line for line in libraries if "not found" in line]
     if missing:
         raise Failure(f"{product}: libraries are missing in the image: {missing}")
     shown = box.chroot(*box.entry, "--help")
@@ -206,7 +217,7 @@ def check_health(box: Container) -> None:
         server.shutdown()
     answers.append(box.chroot(*box.health, PORT=port).returncode == 0)
     if answers != [True, False, False] or set(Health.asked) != {"/health/live"}:
-        raise Failure(f"the health check said {answers} of a healthy, an ill and no program, asked {Health.asked}")
+        raise Failure(f"the health check said {answers} of a healthy, an ill and no program: {Health.asked}")
 
 
 # The whole.
@@ -247,16 +258,16 @@ def check(programs: Path, folder: Path) -> None:
         root = folder / product
         must("cp", "--archive", "--reflink=auto", str(plain), str(root))
         box = Container(root, programs, {"PRODUCT": product})
-        box.__dict__.update({k: getattr(base, k) for k in ("shell", "user", "folder", "health")})
+        box.go_on_from(base)
         box.carry_out(known["product"].steps)
         check_program(box, product)
         if product == "queue-manager":
             check_refusal(box)
-        size = sum(file.stat().st_size for file in box.inside("/usr/local/bin").iterdir() if not file.is_symlink())
-        print(f"check-image: {product} starts as {box.user}; {size / 1e6:.0f} MB of ours")
+        megabytes = box.inside(f"/usr/local/bin/{product}").stat().st_size / 1e6
+        print(f"check-image: {product} starts as {box.user}; it has {megabytes:.0f} MB")
         must("rm", "--recursive", "--force", "--one-file-system", str(root))
     local = Container(plain, programs, {})
-    local.__dict__.update({k: getattr(base, k) for k in ("shell", "user", "folder", "health")})
+    local.go_on_from(base)
     local.carry_out(known["local"].steps)
     check_program(local, "queue-manager")
     print("check-image: the stage local is right")

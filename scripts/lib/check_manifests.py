@@ -76,8 +76,9 @@ class Server:
             manifest = manifest | {"metadata": manifest["metadata"] | {"namespace": NAMESPACE}}
         # Applied by the server: a field it has not in its schema is an error, however old the server is.
         answer = kubectl(
-            "apply", "--server-side", "--force-conflicts", "--field-manager=check-manifests", "--dry-run=server",
-            "--validate=false", "--output=json", "--filename=-", given=json.dumps(manifest),
+            "apply", "--server-side", "--force-conflicts", "--field-manager=check-manifests",
+            "--dry-run=server", "--validate=false", "--output=json", "--filename=-",
+            given=json.dumps(manifest),
         )  # fmt: skip
         if answer.returncode != 0:
             return [answer.stderr.strip()]
