@@ -245,6 +245,16 @@ let package = Package(
                 "QueueManager", "WorkerKit", "LoaderAPICandles", "LoaderAPITrades", "ArangoConnector",
                 "DummyService", "LocalStack", "ServiceRuntime", "Workflow",
             ]),
+        // What k8s/ says, compared with the code; and the Role it ships, on a cluster.
+        tests(
+            "ManifestTests",
+            [
+                "QueueManager", "JobLaunchers", "KubernetesBridge", "HTTPBridge", "WorkerKit",
+                "LoaderAPICandles",
+                "LoaderAPITrades", "ArangoConnector", "DummyService", "ServiceRuntime", "Workflow", yams,
+                logging,
+                lifecycle,
+            ]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge", "ServiceRuntime", logging, lifecycle]),
         tests(
             "EndToEndTests",
