@@ -126,10 +126,12 @@ struct KubernetesEndToEndTests {
 
     @Test func `a pod and a Job deleted while records flow are followed by other attempts`() async throws {
         try await withCluster { rig, cluster in
-            try await rig.setPace(200)
+            try await rig.setPace(100)
             let id = try await rig.api.start(Self.symbols, days: "2024-08-01:2024-08-07")
             _ = try await rig.api.wait(for: id) { queue in
-                (1..<2016).contains(queue.instance("store", "BTCUSDT")?["records_read"]?.integer ?? 0)
+                Self.symbols.allSatisfy {
+                    (1..<2016).contains(queue.instance("store", $0)?["records_read"]?.integer ?? 0)
+                }
             }
             let pod = try #require(try await cluster.pod(of: "load", "BTCUSDT"))
             let job = try #require(

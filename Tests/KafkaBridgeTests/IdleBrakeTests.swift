@@ -108,7 +108,8 @@ struct RereadGuardTests {
     @Test func `records behind an end that went back are new`() {
         var reader = reading(from: 10)
         var given = [10, 11, 12, 13].filter { reader.isNew(place, offset: $0) }
-        #expect(!reader.mustReread(place, end: 12))
+        let again = reader.mustReread(place, end: 12)
+        #expect(!again)
         given += [11, 12, 13].filter { reader.isNew(place, offset: $0) }
         #expect(given == [10, 11, 12, 13, 12, 13])
     }

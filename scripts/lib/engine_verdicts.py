@@ -84,7 +84,8 @@ class Verdicts:
             self.rows(
                 "SELECT queue_id, step, instance, attempt, created_at, before FROM (SELECT *,"
                 " lag(ended_at) OVER (PARTITION BY queue_id, step, instance ORDER BY attempt) AS before"
-                f" FROM {attempts}) AS a WHERE created_at < before"
+                # Ends are kept in whole milliseconds.
+                f" FROM {attempts}) AS a WHERE created_at < before - interval '1 ms'"
             ),
         )
         self.add(

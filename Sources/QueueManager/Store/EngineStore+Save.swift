@@ -120,6 +120,7 @@ extension EngineStore {
             """
     }
 
+    /// The time of creation is not the transaction's: the attempt before may end in it, at a later moment.
     static func saveAttempts(_ queues: [QueueState]) throws -> PostgresQuery? {
         let rows = queues.flatMap { queue in
             queue.changes.attempts.sorted().compactMap { id in
@@ -133,12 +134,13 @@ extension EngineStore {
         return """
             INSERT INTO streamforge.attempts AS a (queue_id, step, instance, attempt, launch_token,
             control_partition, control_offset, handle, worker_id, last_event_seq, status, reason, lease_until,
-            lease_blind_ms, gone_offset, how_ended, stop_requested_at, is_stop_sent, ended_at, is_gone)
+            lease_blind_ms, gone_offset, how_ended, stop_requested_at, is_stop_sent, ended_at, is_gone,
+            created_at)
             SELECT x.queue_id, x.step, x.instance, x.attempt, x.launch_token, x.control_partition,
             x.control_offset, x.handle::jsonb, x.worker_id, x.last_event_seq, x.status, x.reason,
             \(raw: timestamp("x.lease_until")), x.lease_blind_ms, x.gone_offset, x.how_ended,
             \(raw: timestamp("x.stop_requested_at")), x.is_stop_sent, \(raw: timestamp("x.ended_at")),
-            x.is_gone
+            x.is_gone, clock_timestamp()
             FROM unnest(\(rows.map(\.queue))::text[], \(rows.map(\.id.id.step.rawValue))::text[],
             \(rows.map(\.id.id.instance))::text[], \(rows.map(\.id.number))::int[],
             \(rows.map(\.state.launchToken))::text[], \(rows.map(\.state.control.partition))::int[],
