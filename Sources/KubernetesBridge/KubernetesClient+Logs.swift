@@ -60,7 +60,7 @@ extension KubernetesClient {
         var tail = ByteTail(bytesMax: bytesMax)
         do throws(KubernetesError) {
             try await readLog(call) { tail.append($0) }
-        } catch where !tail.isEmpty {
+        } catch  where !tail.isEmpty {
             return LogTail(bytes: tail.bytes, failure: error)
         }
         return LogTail(bytes: tail.bytes)

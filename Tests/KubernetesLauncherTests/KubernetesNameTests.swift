@@ -45,7 +45,8 @@ struct KubernetesNameTests {
     @Test func `the attempt is read back from labels and annotation, whatever its name`() throws {
         for instance in ["BTCUSDT-5m", "币安人生USDT"] {
             let job = try job(instance, attempt: 3)
-            let manifest = JobManifest(job, JobManifestSettings(image: "i", secret: "s", installation: mine)).json
+            let manifest = JobManifest(job, JobManifestSettings(image: "i", secret: "s", installation: mine))
+                .json
             let annotations = manifest.at("metadata.annotations")?.members?.compactMapValues(\.string) ?? [:]
             let labels = manifest.at("metadata.labels")?.members?.compactMapValues(\.string) ?? [:]
             let key = JobLabels.key(labels: labels, annotations: annotations)

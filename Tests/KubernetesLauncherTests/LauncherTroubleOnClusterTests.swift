@@ -32,7 +32,9 @@ struct LauncherTroubleOnClusterTests {
         try await eventually { try await stage.jobs.contains(where: \.isFinished) ? true : nil }
     }
 
-    @Test func `a failed Job is judged by its pod, also when the watch of pods has not told of it`() async throws {
+    @Test func `a failed Job is judged by its pod, also when the watch of pods has not told of it`()
+        async throws
+    {
         try await LauncherStage.with { stage in
             let handle = try await stage.launcher.launch(try newJob())
             try await endOf(stage, handle)
@@ -77,7 +79,9 @@ struct LauncherTroubleOnClusterTests {
         }
     }
 
-    @Test func `a Job that the engine does not know is deleted only after it was seen for a while`() async throws {
+    @Test func `a Job that the engine does not know is deleted only after it was seen for a while`()
+        async throws
+    {
         try await LauncherStage.with { stage in
             let job = try newJob()
             let handle = try await stage.launcher.launch(job)
@@ -115,9 +119,12 @@ struct LauncherTroubleOnClusterTests {
             #expect(error?.kind == .unavailable)
             #expect(ContinuousClock.now - started < .seconds(5))
             await #expect(throws: LaunchError.self) {
-                try await other.kill(JobHandle(launcher: "kubernetes", fields: [
-                    "namespace": account.namespace, "job": "none", "uid": "none",
-                ]))
+                try await other.kill(
+                    JobHandle(
+                        launcher: "kubernetes",
+                        fields: [
+                            "namespace": account.namespace, "job": "none", "uid": "none",
+                        ]))
             }
             #expect(ContinuousClock.now - started < .seconds(30))
             await other.close()

@@ -176,7 +176,8 @@ struct PodVerdictTests {
         #expect(JobEnding(.podDeleted, "").verdict == .excused)
     }
 
-    @Test func `a pod that is being deleted runs while its worker ends, and waits while it has none`() throws {
+    @Test func `a pod that is being deleted runs while its worker ends, and waits while it has none`() throws
+    {
         #expect(
             try state([pod(running(ready: true, containerReady: true), deleted: true)]) == .running)
         #expect(

@@ -47,7 +47,8 @@ struct ClusterJobTests {
         #expect(look(&rig).effects == ["observe work[BTCUSDT]/1"])
     }
 
-    @Test func `one that was heard is asked about too, and in doubt until a lost node would be seen`() throws {
+    @Test func `one that was heard is asked about too, and in doubt until a lost node would be seen`() throws
+    {
         var rig = try StateRig()
         rig.start()
         rig.now += 31_000
@@ -137,7 +138,9 @@ struct ClusterJobTests {
 /// The store's side of deleting Jobs.
 @Suite(.timeLimit(.minutes(2)))
 struct FinishedJobsTests {
-    @Test func `an attempt is done with when its job is gone, and one that nobody knows is told apart`() async throws {
+    @Test func `an attempt is done with when its job is gone, and one that nobody knows is told apart`()
+        async throws
+    {
         try await withPostgres { pool in
             let engine = try await EngineFixture(pool)
             let id = try await engine.createQueue()

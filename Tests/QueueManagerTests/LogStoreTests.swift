@@ -60,7 +60,8 @@ struct LogStoreTests {
         let folder = FileManager.default.temporaryDirectory.appending(path: uniqueName("logs")).path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        for (name, age) in [("old.log.1-2-3.draft", 7_200.0), ("new.log.1-2-3.draft", 0), ("old.log", 7_200)] {
+        for (name, age) in [("old.log.1-2-3.draft", 7_200.0), ("new.log.1-2-3.draft", 0), ("old.log", 7_200)]
+        {
             let path = "\(folder)/\(name)"
             try #require(FileManager.default.createFile(atPath: path, contents: Data()))
             try FileManager.default.setAttributes(
