@@ -250,12 +250,10 @@ package actor KafkaConsumer {
                 let positions = Dictionary(chosen) { first, _ in first }
                 let list = PartitionList(try rawOffsets(positions, core, .seconds(10)))
                 try RebalanceAct.assign(list, core)
-                rereads.forget(partitions)
                 for partition in partitions { startPositions[partition] = nil }
                 assignmentChanged(assigned.union(partitions))
             case .revoked(let partitions), .lost(let partitions):
                 try RebalanceAct.unassign(PartitionList(partitions), core)
-                rereads.forget(partitions)
                 assignmentChanged(assigned.subtracting(partitions))
             }
             announced.removeFirst()

@@ -22,14 +22,6 @@ struct RereadGuard {
         confirmed = [:]
     }
 
-    /// Partitions that the group gave or took: what comes of them is new, wherever it begins.
-    mutating func forget(_ partitions: some Collection<TopicPartition>) {
-        for partition in partitions {
-            next[partition] = nil
-            confirmed[partition] = nil
-        }
-    }
-
     /// - Returns: false for a record that the caller has had or did not ask for.
     mutating func isNew(_ partition: TopicPartition, offset: Int64) -> Bool {
         guard isOn else { return true }
@@ -40,8 +32,6 @@ struct RereadGuard {
 
     /// - Returns: whether to read the partition again from its beginning before this end is believed.
     mutating func mustReread(_ partition: TopicPartition, end: Int64) -> Bool {
-        // A broker that lost its last records gives their offsets to others.
-        if let expected = next[partition], end < expected { next[partition] = end }
         guard isOn, let expected = next[partition], confirmed[partition] != end else { return false }
         // One offset is the marker of a commit; an abort takes at least a record and a marker.
         guard end - expected >= 2 else { return false }

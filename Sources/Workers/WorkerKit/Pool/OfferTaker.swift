@@ -101,31 +101,19 @@ struct OfferTaker: Sendable {
                 guard let value = record.value else { continue }
                 buffer.add(.init(partition: record.topicPartition, offset: record.offset, value: value))
             }
-            if try await apply(records.events, &buffer, &held, &taken, consumer) { isPaused = false }
+            if try apply(records.events, &buffer, &held, &taken) { isPaused = false }
         }
-    }
-
-    /// A partition that nobody took from yet is read from its beginning.
-    ///
-    /// That is not the consumer's own rule for a position it cannot use: where a broker has lost its last
-    /// offers, reading goes on at the end, since those at the beginning were run long ago.
-    private func begin(
-        _ partitions: [TopicPartition], _ consumer: KafkaConsumer
-    ) async throws(KafkaError) {
-        let new = try await consumer.committed(partitions).filter { $0.value == nil }.keys
-        await consumer.start(at: Dictionary(new.map { ($0, .beginning) }) { first, _ in first })
     }
 
     /// - Returns: whether the partitions changed, so that none is paused any more.
     private func apply(
         _ events: [ConsumerEvent], _ buffer: inout OfferBuffer, _ held: inout Set<TopicPartition>,
-        _ taken: inout TakenPositions, _ consumer: KafkaConsumer
-    ) async throws(KafkaError) -> Bool {
+        _ taken: inout TakenPositions
+    ) throws(KafkaError) -> Bool {
         var hasChanged = false
         for event in events {
             switch event {
             case .rebalanced(.assigned(let partitions)):
-                try await begin(partitions, consumer)
                 held.formUnion(partitions)
                 hasChanged = true
                 health.setReady("offers \(topic)")
