@@ -310,10 +310,10 @@ def main(description: str, argv: list[str]) -> int:
     parser.add_argument(
         "--testbed",
         type=Path,
-        default=Path(os.environ["K8S_TESTBED"]) if "K8S_TESTBED" in os.environ else None,
-        help="folder with start, stop and fakelet.py of a control plane; default: $K8S_TESTBED",
+        default=Path(os.environ["STREAMFORGE_K8S_TESTBED"]) if "STREAMFORGE_K8S_TESTBED" in os.environ else None,
+        help="folder with start, stop and fakelet.py of a control plane; default: $STREAMFORGE_K8S_TESTBED",
     )
     arguments = parser.parse_args(argv)
     if not arguments.testbed or not (arguments.testbed / "fakelet.py").exists():
-        parser.error("--testbed or K8S_TESTBED must name a folder with start, stop and fakelet.py")
+        parser.error("--testbed or STREAMFORGE_K8S_TESTBED must name a folder with start, stop and fakelet.py")
     return guarded("kubernetes", arguments.seed, lambda: run(arguments))
