@@ -105,6 +105,21 @@ struct RereadGuardTests {
         #expect(again == [true, false, true])
     }
 
+    @Test func `records behind an end that went back are new`() {
+        var reader = reading(from: 10)
+        var given = [10, 11, 12, 13].filter { reader.isNew(place, offset: $0) }
+        reader.wentBack(place, end: 12)
+        given += [11, 12, 13].filter { reader.isNew(place, offset: $0) }
+        #expect(given == [10, 11, 12, 13, 12, 13])
+    }
+
+    @Test func `what the group gives is new, wherever it begins`() {
+        var reader = reading(from: 10)
+        reader.forget([place])
+        let given = [4, 5, 5].filter { reader.isNew(place, offset: $0) }
+        #expect(given == [4, 5])
+    }
+
     @Test func `off, it lets everything through and believes every end`() {
         var reader = reading(from: 10, isOn: false)
         let given = [3, 3].filter { reader.isNew(place, offset: $0) }

@@ -162,7 +162,8 @@ package actor KafkaConsumer {
                 0, rd_kafka_consume_batch_queue(handle.core.events, 0, buffer.baseAddress, recordsMax))
         }
         var records = crdk_partition_messages(&messages, messages.count)
-        noteRecords(messages[..<records])
+        // A poll's events come behind its records, also where they were told before.
+        let lastRead = noteRecords(messages[..<records])
         records -= dropRereads(&messages, records)
         wakeFetchingIfDue(handle.core)
         var events: [ConsumerEvent] = []
@@ -171,6 +172,9 @@ package actor KafkaConsumer {
             let event = ConsumerEvent(message.pointee, core: handle.core)
             rd_kafka_message_destroy(message)
             if case .endReached(let partition, let offset) = event {
+                if lastRead[partition].map({ $0 < offset }) ?? true {
+                    rereads.wentBack(partition, end: offset)
+                }
                 if rereads.mustReread(partition, end: offset) {
                     told.recordsCame(from: partition)
                     toReread.insert(partition)
@@ -221,17 +225,26 @@ package actor KafkaConsumer {
         core.wakeFetching(assigned.subtracting(pausedByCaller))
     }
 
-    private func noteRecords(_ messages: ArraySlice<UnsafeMutablePointer<rd_kafka_message_t>?>) {
+    /// - Returns: the last offset of each partition.
+    private func noteRecords(
+        _ messages: ArraySlice<UnsafeMutablePointer<rd_kafka_message_t>?>
+    ) -> [TopicPartition: Int64] {
         takenSinceWake.records += messages.count
-        var last: (topic: OpaquePointer?, partition: Int32) = (nil, -1)
+        var lastRead: [TopicPartition: Int64] = [:]
+        var last: (topic: OpaquePointer?, partition: Int32, offset: Int64) = (nil, -1, -1)
+        func noteEnd() {
+            guard let topic = last.topic else { return }
+            lastRead[TopicPartition(String(cString: rd_kafka_topic_name(topic)), last.partition)] = last.offset
+        }
         for message in messages {
             guard let message = message?.pointee, let topic = message.rkt else { continue }
             takenSinceWake.bytes += message.len
-            if topic == last.topic, message.partition == last.partition { continue }
-            last = (topic, message.partition)
-            let partition = TopicPartition(String(cString: rd_kafka_topic_name(topic)), message.partition)
-            told.recordsCame(from: partition)
+            if topic != last.topic || message.partition != last.partition { noteEnd() }
+            last = (topic, message.partition, message.offset)
         }
+        noteEnd()
+        for partition in lastRead.keys { told.recordsCame(from: partition) }
+        return lastRead
     }
 
     private func carryOutRebalances() throws(KafkaError) {
@@ -250,10 +263,12 @@ package actor KafkaConsumer {
                 let positions = Dictionary(chosen) { first, _ in first }
                 let list = PartitionList(try rawOffsets(positions, core, .seconds(10)))
                 try RebalanceAct.assign(list, core)
+                rereads.forget(partitions)
                 for partition in partitions { startPositions[partition] = nil }
                 assignmentChanged(assigned.union(partitions))
             case .revoked(let partitions), .lost(let partitions):
                 try RebalanceAct.unassign(PartitionList(partitions), core)
+                rereads.forget(partitions)
                 assignmentChanged(assigned.subtracting(partitions))
             }
             announced.removeFirst()

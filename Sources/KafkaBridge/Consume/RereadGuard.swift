@@ -22,12 +22,28 @@ struct RereadGuard {
         confirmed = [:]
     }
 
+    /// Partitions that the group gave or took: what comes of them is new, wherever it begins.
+    mutating func forget(_ partitions: some Collection<TopicPartition>) {
+        for partition in partitions {
+            next[partition] = nil
+            confirmed[partition] = nil
+        }
+    }
+
     /// - Returns: false for a record that the caller has had or did not ask for.
     mutating func isNew(_ partition: TopicPartition, offset: Int64) -> Bool {
         guard isOn else { return true }
         if let expected = next[partition], offset < expected { return false }
         next[partition] = offset + 1
         return true
+    }
+
+    /// A broker that lost its last records gives their offsets to others.
+    ///
+    /// - Parameter end: told after everything that was read of the partition so far; one told before some of
+    ///   it would let that through twice.
+    mutating func wentBack(_ partition: TopicPartition, end: Int64) {
+        if let expected = next[partition], end < expected { next[partition] = end }
     }
 
     /// - Returns: whether to read the partition again from its beginning before this end is believed.

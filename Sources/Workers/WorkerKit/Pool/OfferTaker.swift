@@ -101,19 +101,36 @@ struct OfferTaker: Sendable {
                 guard let value = record.value else { continue }
                 buffer.add(.init(partition: record.topicPartition, offset: record.offset, value: value))
             }
-            if try apply(records.events, &buffer, &held, &taken) { isPaused = false }
+            if try await apply(records.events, &buffer, &held, &taken, consumer) { isPaused = false }
         }
+    }
+
+    /// A partition is read from its beginning where nobody took from it yet, or where retention deleted what
+    /// was to be taken next.
+    ///
+    /// That is not the consumer's own rule for a position it cannot use: where a broker has lost its last
+    /// offers, reading goes on at the end, since those at the beginning were run long ago.
+    private func begin(
+        _ partitions: [TopicPartition], _ consumer: KafkaConsumer
+    ) async throws(KafkaError) {
+        var fromBeginning: [TopicPartition: KafkaPosition] = [:]
+        for (partition, position) in try await consumer.committed(partitions) {
+            if let position, position >= (try await consumer.watermarks(of: partition).low) { continue }
+            fromBeginning[partition] = .beginning
+        }
+        await consumer.start(at: fromBeginning)
     }
 
     /// - Returns: whether the partitions changed, so that none is paused any more.
     private func apply(
         _ events: [ConsumerEvent], _ buffer: inout OfferBuffer, _ held: inout Set<TopicPartition>,
-        _ taken: inout TakenPositions
-    ) throws(KafkaError) -> Bool {
+        _ taken: inout TakenPositions, _ consumer: KafkaConsumer
+    ) async throws(KafkaError) -> Bool {
         var hasChanged = false
         for event in events {
             switch event {
             case .rebalanced(.assigned(let partitions)):
+                try await begin(partitions, consumer)
                 held.formUnion(partitions)
                 hasChanged = true
                 health.setReady("offers \(topic)")

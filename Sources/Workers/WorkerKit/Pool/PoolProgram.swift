@@ -138,6 +138,8 @@ package enum PoolProgram {
     ) -> KafkaConsumerConfiguration {
         var configuration = KafkaConsumerConfiguration(group: group)
         configuration.groupInstanceID = memberName
+        // Also where the broker has lost what was read; see ``OfferTaker``.
+        configuration.offsetReset = .latest
         // A worker that died gives its offers to others after this.
         configuration.sessionTimeout = .seconds(10)
         configuration.idleRestMax = .milliseconds(3)
