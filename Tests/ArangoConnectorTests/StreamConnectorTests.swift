@@ -47,7 +47,7 @@ struct StreamConnectorTests {
             try await rig.fill(candles: 2_000)
             let reports = Mutex<[Int64]>([])
             _ = try await rig.run(
-                hooks: ConnectorHooks(report: { counts in
+                hooks: ConnectorHooks(report: { counts, _ in
                     reports.withLock { $0.append(counts.recordsWritten) }
                 }))
             let written = reports.withLock { $0 }
@@ -93,7 +93,7 @@ struct StreamConnectorTests {
             let written = Atomic<Int64>(0)
             let hooks = ConnectorHooks(
                 shouldStop: { written.load(ordering: .relaxed) >= 800 },
-                report: { written.store($0.recordsWritten, ordering: .relaxed) })
+                report: { counts, _ in written.store(counts.recordsWritten, ordering: .relaxed) })
             let outcome = try await rig.run(hooks: hooks)
             guard case .interrupted(let counts) = outcome else {
                 Issue.record("\(outcome)")
@@ -124,8 +124,8 @@ struct StreamConnectorTests {
         try await withRig { rig in
             try await rig.fill([Candles.batch(1...450), Candles.batch(452...900)])
             let failure = try #require(try await rig.run().failure)
-            #expect(failure.reason == .final)
-            #expect(failure.detail.contains("corrupt stream"))
+            #expect(failure.reason == .dataLost)
+            #expect(failure.detail.contains("has lost records"))
             #expect(failure.detail.contains("450"))
             #expect(failure.detail.contains("452"))
             #expect(try await rig.keys() == rig.expectedKeys(450))
@@ -139,6 +139,31 @@ struct StreamConnectorTests {
             #expect(failure.reason == .final)
             #expect(failure.detail.contains("299"))
             #expect(failure.detail.contains("300"))
+        }
+    }
+
+    @Test func `tells lost records by an end marker that counts more`() async throws {
+        try await withRig { rig in
+            try await rig.fill(candles: 300, marker: Candles.marker(count: 301))
+            let failure = try #require(try await rig.run().failure)
+            #expect(failure.reason == .dataLost)
+            #expect(failure.detail.contains("301"))
+        }
+    }
+
+    @Test func `tells how long it waits at the end of what is there`() async throws {
+        try await withRig { rig in
+            try await rig.fill([Candles.batch(1...500)])
+            let waits = Mutex<[Duration]>([])
+            let outcome = try await rig.run(
+                hooks: ConnectorHooks(
+                    shouldStop: { waits.withLock { $0.last ?? .zero } >= .seconds(1) },
+                    report: { _, waitsAtEnd in waits.withLock { $0.append(waitsAtEnd) } }))
+            guard case .interrupted(let counts) = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            #expect(counts.recordsRead == 500 && waits.withLock { $0.first } == .zero)
         }
     }
 
@@ -185,7 +210,7 @@ struct StreamConnectorTests {
                     deadLetters: 0)
             ) { _ in }
             let failure = try #require(try await rig.run(attempt: 2).failure)
-            #expect(failure.reason == .final)
+            #expect(failure.reason == .dataLost)
             #expect(failure.detail.contains("5000"))
         }
     }

@@ -62,6 +62,43 @@ struct RetryTests {
         }
     }
 
+    @Test func `runs again by itself over new topics where the broker has lost records`() async throws {
+        try await withPostgres { pool in
+            let engine = try await EngineFixture(pool)
+            let id = try await engine.createQueue(symbols: ["BTCUSDT", "ETHUSDT"])
+            try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 4 }
+            for step in ["load", "store"] {
+                try await engine.apply(
+                    engine.event(id, step, .finished, seq: 1, counts: counts, instance: "BTCUSDT"))
+            }
+            let startedAt = try #require(try await engine.store.queue(id)).queue.startedAt
+            try await engine.apply(
+                engine.event(id, "store", .error, seq: 1, reason: .dataLost, instance: "ETHUSDT"))
+            // Its producer is told to stop: nobody reads it any more.
+            try await engine.reconcile(id) { _, instances in
+                instances.contains { $0.id.description == "load[ETHUSDT]" && $0.machine.reason == "data_lost" }
+            }
+            try await engine.apply(
+                engine.event(id, "load", .interrupted, seq: 1, reason: .stopped, instance: "ETHUSDT"))
+            try await engine.reconcile(id) { _, _ in engine.launcher.launched.count == 6 }
+            #expect(
+                Set(engine.launcher.launched.suffix(2)) == ["load[ETHUSDT]/2", "store[ETHUSDT]/2"])
+            for step in ["load", "store"] {
+                #expect(engine.launcher.environments["\(step)[ETHUSDT]"]?["KAFKA_TOPIC"] == "\(id)-data-r2")
+                try await engine.apply(
+                    engine.event(
+                        id, step, .finished, attempt: 2, seq: 1, counts: counts, instance: "ETHUSDT"))
+            }
+            try await engine.reconcile(id) { queue, _ in queue.status == .finished }
+            let queue = try #require(try await engine.store.queue(id)).queue
+            #expect(queue.run == 2 && queue.startedAt == startedAt)
+            let history = try #require(try await engine.store.events(of: id, after: 0, limit: 100)).events
+            let retried = try #require(history.first { $0.kind == "queue_retried" })
+            #expect(retried.actor == "engine")
+            #expect(!history.contains { $0.kind == "queue_failed" })
+        }
+    }
+
     @Test func `failures start anew and attempt numbers go on`() async throws {
         try await withPostgres { pool in
             let engine = try await EngineFixture(pool)

@@ -42,6 +42,8 @@ struct PlannerScene {
             case .cancel(let id, let reason): "cancel \(id) \(reason)"
             case .skip(let id, let reason): "skip \(id) \(reason)"
             case .suspend(let id): "suspend \(id)"
+            case .loseData(let id, let reason): "lose data of \(id) \(reason)"
+            case .runAgain(let reason): "run again \(reason)"
             case .end(let status, let reason): "end \(status.rawValue)" + (reason.map { " \($0)" } ?? "")
             case .lookAgain(let at): "look at \(at)"
             }

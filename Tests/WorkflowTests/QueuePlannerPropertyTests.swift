@@ -5,6 +5,7 @@ import Workflow
 struct QueuePlannerPropertyTests {
     @Test func `every queue ends, units are launched whole and within the limit`() throws {
         var ends: [QueueStatus: Int] = [:]
+        var runsMax = 1
         for seed in Seeds.all {
             var random = SplitMix64(seed: seed)
             let body = RandomPlan.body(using: &random)
@@ -19,6 +20,7 @@ struct QueuePlannerPropertyTests {
             run.drive()
             #expect(run.end != nil, "seed \(seed): no end after \(run.rounds) rounds")
             run.checkEnd()
+            runsMax = max(runsMax, run.runs)
             if let end = run.end { ends[end, default: 0] += 1 }
         }
         // Else the outcomes are too much alike to show anything.
@@ -26,6 +28,7 @@ struct QueuePlannerPropertyTests {
             for status in [QueueStatus.finished, .failed, .stopped] {
                 #expect(ends[status] ?? 0 > 20, "ended so: \(ends)")
             }
+            #expect(runsMax > 1 && runsMax <= DataLoss.runsMax)
         }
     }
 }
@@ -110,6 +113,7 @@ private struct PlannerRun {
     private var instances: [InstanceID: QueueSnapshot.Instance] = [:]
     private var now: Int64 = 0
     private var status = QueueStatus.running
+    private(set) var runs = 1
     private(set) var end: QueueStatus?
     private(set) var rounds = 0
     private static let roundsMax = 5_000
@@ -137,7 +141,7 @@ private struct PlannerRun {
             rounds += 1
             if rounds == 8, Int.random(in: 0..<6, using: &random) == 0 { status = .stopping }
             var decisions = QueuePlanner.decide(
-                QueueSnapshot(status: status, plan: plan, instances: instances, now: now))
+                QueueSnapshot(status: status, run: runs, plan: plan, instances: instances, now: now))
             checkLaunches(decisions)
             // An engine may be stopped between any two of its steps.
             if Int.random(in: 0..<10, using: &random) == 0 { decisions = Array(decisions.prefix(1)) }
@@ -160,6 +164,10 @@ private struct PlannerRun {
         case .launch(let id): apply(.launch, to: id)
         case .cancel(let id, let reason): apply(.cancel(reason: reason), to: id)
         case .skip(let id, let reason): apply(.skip(reason: reason), to: id)
+        case .loseData(let id, let reason):
+            apply(.failed(attempt: instances[id]?.machine.attempt ?? 0, isRetriable: false, reason: reason), to: id)
+            instances[id]?.extra = [DataLoss.key: .bool(true)]
+        case .runAgain: runAgain()
         case .end(let status, _): end = status
         case .prepare, .suspend, .lookAgain: break
         }
@@ -173,6 +181,14 @@ private struct PlannerRun {
         instances[id] = instance
     }
 
+    private mutating func runAgain() {
+        runs += 1
+        let chosen = RetrySelection(plan).instances(
+            of: instances.mapValues(\.machine), from: nil, isFailed: true)
+        if chosen.isEmpty { Issue.record("seed \(seed): run \(runs) has nothing to do") }
+        for id in chosen where instances[id]?.machine.runAgain() ?? false { instances[id]?.extra = [:] }
+    }
+
     /// Lets one live attempt end. A reader ends well only after what it reads has.
     private mutating func moveOneAttempt() -> Bool {
         let live = instances.filter { $0.value.machine.state.hasLiveAttempt }.keys.sorted()
@@ -184,6 +200,9 @@ private struct PlannerRun {
         case 1: apply(.failed(attempt: attempt, isRetriable: false, reason: "r"), to: id)
         case 2: apply(.interrupted(attempt: attempt), to: id)
         case 3: apply(.alive(attempt: attempt), to: id)
+        case 4 where source != nil:
+            instances[id]?.extra = [DataLoss.key: .bool(true)]
+            apply(.failed(attempt: attempt, isRetriable: false, reason: "lost"), to: id)
         default:
             guard instance.machine.isWanted else {
                 apply(.interrupted(attempt: attempt), to: id)

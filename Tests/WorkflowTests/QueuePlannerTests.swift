@@ -16,6 +16,11 @@ struct QueuePlannerTests {
         var storeTimeout: Int64?
         var notBefore: Int64 = 0
         var counts: (written: Int64, read: Int64) = (1, 1)
+        var run = 1
+        /// What the reader said beside its counts.
+        var extra: [String: JSONValue] = [:]
+        /// Seconds since the loader finished.
+        var finishedFor: Int64 = 0
     }
 
     private static let now: Int64 = 1_000_000
@@ -39,11 +44,13 @@ struct QueuePlannerTests {
             QueueSnapshot.Instance(
                 machine: InstanceMachine(state: state, attempt: state == .waiting ? 0 : 1, attemptsMax: 3),
                 counts: InstanceCounts(recordsRead: read, recordsWritten: written),
-                notBefore: given.notBefore, isStopRequested: given.isStopRequested, elapsed: given.elapsed)
+                notBefore: given.notBefore, isStopRequested: given.isStopRequested, elapsed: given.elapsed,
+                extra: read > 0 ? given.extra : [:],
+                finishedAt: state == .finished ? Self.now - given.finishedFor * 1_000 : nil)
         }
         return QueuePlanner.decide(
             QueueSnapshot(
-                status: given.status, plan: plan,
+                status: given.status, run: given.run, plan: plan,
                 instances: [
                     load: instance(given.load, written: given.counts.written),
                     store: instance(given.store, read: given.counts.read),
@@ -124,6 +131,50 @@ struct QueuePlannerTests {
             return
         }
         #expect(reason.contains("load wrote 2 records, store read 1"))
+    }
+
+    @Test func `a reader that waits behind the last record of a finished producer has lost its end`() throws {
+        var given = Given(load: .finished, counts: (10, 7))
+        given.extra = [DataLoss.waitKey: .integer(30)]
+        given.finishedFor = 30
+        let lost = QueuePlanner.Decision.loseData(
+            try id("store"), reason: "load wrote 10 records and an end, the broker holds 7 and no end")
+        #expect(try decide(given) == [lost])
+        // All records are there; the end marker is not.
+        given.counts = (10, 10)
+        #expect(try decide(given).count == 1)
+        given.counts = (10, 7)
+        given.extra = [DataLoss.waitKey: .integer(29)]
+        #expect(try decide(given) == [])
+        given.extra = [DataLoss.waitKey: .integer(3_000)]
+        given.finishedFor = 29
+        #expect(try decide(given) == [])
+        // The exchange may be slow.
+        given.load = .running
+        #expect(try decide(given) == [])
+    }
+
+    @Test func `a queue whose records were lost runs again, five times at most`() throws {
+        var given = Given(store: .failed, counts: (10, 7))
+        given.extra = [DataLoss.key: .bool(true)]
+        #expect(try decide(given) == [.cancel(try id("load"), reason: "data_lost")])
+        given.load = .interrupted
+        guard case .runAgain(let reason)? = try decide(given).first else {
+            Issue.record("it does not run again")
+            return
+        }
+        #expect(reason.contains("store[BTCUSDT]"))
+        given.run = DataLoss.runsMax
+        guard case .end(.failed, _)? = try decide(given).first else {
+            Issue.record("it runs for ever")
+            return
+        }
+        given.run = 1
+        given.extra = [:]
+        guard case .end(.failed, _)? = try decide(given).first else {
+            Issue.record("it ran again for another reason")
+            return
+        }
     }
 
     @Test(arguments: [QueueStatus.finished, .failed, .stopped])

@@ -147,6 +147,8 @@ package struct LookPlanner: Sendable {
             case .cancel(let id, let reason): return .input(.cancel(reason: reason), id, stop: reason)
             case .skip(let id, let reason): return .input(.skip(reason: reason), id, stop: nil)
             case .suspend(let id): return .suspend(id)
+            case .loseData(let id, let reason): return .loseData(id, reason: reason)
+            case .runAgain(let reason): return .runAgain(reason: reason)
             case .end(let status, let reason): return .end(status, reason: reason)
             case .lookAgain: return nil
             }
@@ -314,7 +316,7 @@ package struct LookPlanner: Sendable {
             case .launch(let id):
                 plan.lookAgain(in: control == nil || !mayFollow(id, in: queue) ? 1_000 : 1)
             case .lookAgain(let at): plan.lookAgain(in: at - facts.now)
-            case .cancel, .skip, .suspend, .end: plan.lookAgain(in: 1)
+            case .cancel, .skip, .suspend, .loseData, .runAgain, .end: plan.lookAgain(in: 1)
             }
         }
     }

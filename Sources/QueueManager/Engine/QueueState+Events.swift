@@ -48,6 +48,9 @@ extension QueueState {
         counts.lastSeq = counts.lastSeq ?? instance.counts.lastSeq
         instance.counts = counts
         instance.extra = event.extra ?? instance.extra
+        if event.status == .error, event.reason == EndReason.dataLost.rawValue {
+            instance.extra = (instance.extra ?? [:]).merging([DataLoss.key: .bool(true)]) { $1 }
+        }
         instances[id] = instance
         changes.instances.insert(id)
     }

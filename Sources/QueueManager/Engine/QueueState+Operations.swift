@@ -24,6 +24,10 @@ package enum QueueOperation: Sendable {
     case input(InstanceMachine.Input, InstanceID, stop: String?)
     /// Tells the live attempt of an instance to end in good order; the instance stays wanted.
     case suspend(InstanceID)
+    /// The broker lost what the instance reads.
+    case loseData(InstanceID, reason: String)
+    /// Records were lost: what did not finish runs again.
+    case runAgain(reason: String)
     /// The stop of the attempt was sent.
     case stopSent(AttemptID)
     case end(QueueStatus, reason: String?)
@@ -70,6 +74,8 @@ extension QueueState {
         case .input(let input, let id, let stop):
             apply(input, to: id, actor: Self.engine, stop: stop, context)
         case .suspend(let id): suspend(id, context)
+        case .loseData(let id, let reason): loseData(of: id, reason, context)
+        case .runAgain(let reason): runAgain(reason)
         case .stopSent(let id): stopSent(id)
         case .end(let status, let reason): setStatus(status, reason: reason, context)
         case .cleaned: setCleaned()
@@ -140,6 +146,8 @@ extension QueueState {
             instance.startedAt = context.now
             instance.pausedBefore = pausedMilliseconds
         }
+        // That was another attempt's wait.
+        instance.extra?[DataLoss.waitKey] = nil
         instances[id] = instance
         let attempt = AttemptID(id, instance.machine.attempt)
         attempts[attempt] = AttemptState(
@@ -204,6 +212,19 @@ extension QueueState {
             return false
         }
         sendStop(to: AttemptID(id, machine.attempt), reason: "paused", context)
+        return true
+    }
+
+    private mutating func loseData(
+        of id: InstanceID, _ reason: String, _ context: OperationContext
+    ) -> Bool {
+        guard let machine = instances[id]?.machine else { return false }
+        let failed = InstanceMachine.Input.failed(
+            attempt: machine.attempt, isRetriable: false, reason: reason)
+        guard
+            apply(failed, to: id, actor: Self.engine, stop: EndReason.dataLost.rawValue, context)
+        else { return false }
+        instances[id]?.extra = [DataLoss.key: .bool(true)]
         return true
     }
 

@@ -47,28 +47,46 @@ extension QueueState {
     /// the run before may still be leaving: they were told to, and their attempts stay watched.
     mutating func retry(from step: StepID?, actor: String) -> Bool {
         guard status.mayBeRetried, run < Self.runsMax else { return false }
-        let chosen = RetrySelection(plan).instances(
-            of: instances.mapValues(\.machine), from: step, isFailed: status == .failed)
-        for id in chosen { runAgain(id) }
-        run += 1
-        status = .pending
-        reason = nil
+        var detail: [String: JSONValue] = [:]
+        if let step { detail["from"] = .string(step.rawValue) }
+        beginRun(from: step, isFailed: status == .failed, actor: actor, detail)
         (startedAt, finishedAt, pausedAt) = (nil, nil, nil)
         pausedMilliseconds = 0
         isTerminated = false
         isCleaned = false
-        var detail: [String: JSONValue] = [
+        return true
+    }
+
+    /// The engine's own retry, of a queue that else would have failed: its clocks go on, so that its time-out
+    /// counts over all runs.
+    mutating func runAgain(_ reason: String) -> Bool {
+        guard status == .running, run < Self.runsMax, instances.values.allSatisfy(\.machine.state.isFinal) else {
+            return false
+        }
+        beginRun(from: nil, isFailed: true, actor: Self.engine, ["reason": .string(reason)])
+        return true
+    }
+
+    private mutating func beginRun(
+        from step: StepID?, isFailed: Bool, actor: String, _ detail: [String: JSONValue]
+    ) {
+        let chosen = RetrySelection(plan).instances(
+            of: instances.mapValues(\.machine), from: step, isFailed: isFailed)
+        for id in chosen { runAgain(id) }
+        run += 1
+        status = .pending
+        reason = nil
+        let counts: [String: JSONValue] = [
             "run": .integer(Int64(run)), "instances": .integer(Int64(chosen.count)),
         ]
-        if let step { detail["from"] = .string(step.rawValue) }
-        note("queue_retried", actor: actor, detail: detail)
+        note("queue_retried", actor: actor, detail: detail.merging(counts) { $1 })
         changes.needsLook = true
-        return true
     }
 
     private mutating func runAgain(_ id: InstanceID) {
         guard var machine = instances[id]?.machine, machine.runAgain() else { return }
         instances[id] = InstanceState(machine: machine)
         changes.instances.insert(id)
+        changes.runAgain.insert(id)
     }
 }

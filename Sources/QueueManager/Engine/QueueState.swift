@@ -165,11 +165,11 @@ package struct QueueState: Sendable {
                 QueueSnapshot.Instance(
                     machine: instance.machine, counts: instance.counts, notBefore: instance.notBefore,
                     isStopRequested: currentAttempt(of: id)?.stopRequestedAt != nil, elapsed: elapsed,
-                    extra: instance.extra ?? [:])
+                    extra: instance.extra ?? [:], finishedAt: instance.finishedAt)
             )
         }
         return QueueSnapshot(
-            status: status, plan: plan, instances: Dictionary(uniqueKeysWithValues: shown), now: now,
+            status: status, run: run, plan: plan, instances: Dictionary(uniqueKeysWithValues: shown), now: now,
             elapsed: startedAt.map { clock - $0 - pausedMilliseconds })
     }
 }
@@ -178,6 +178,8 @@ package struct QueueState: Sendable {
 package struct QueueChanges: Sendable {
     package var isQueueChanged = false
     package var instances: Set<InstanceID> = []
+    /// Instances that a new run begins with.
+    package var runAgain: Set<InstanceID> = []
     package var attempts: Set<AttemptID> = []
     package var history: [HistoryEntry] = []
     /// To be sent, numbered.

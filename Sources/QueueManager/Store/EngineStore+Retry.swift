@@ -26,22 +26,8 @@ extension EngineStore {
                 now: try row["now", as: Int64.self], policy: EnginePolicy(), jitter: 0)
             let outcome = queue.answer(to: request, actor: actor, context)
             guard case .accepted = outcome else { return outcome }
-            try await transaction.execute(try Self.save([(queue, .soon)]) + Self.saveRun(of: queue))
+            try await transaction.execute(try Self.save([(queue, .soon)]))
             return outcome
         }
-    }
-
-    /// What only a retry changes.
-    private static func saveRun(of queue: QueueState) -> [PostgresQuery] {
-        let ids = queue.changes.instances.sorted()
-        return [
-            "UPDATE streamforge.queues SET run = \(queue.run) WHERE queue_id = \(queue.queueID.rawValue)",
-            """
-            UPDATE streamforge.instances i SET attempts_before = i.attempt
-            FROM unnest(\(ids.map(\.step.rawValue))::text[], \(ids.map(\.instance))::text[])
-            AS x(step, instance)
-            WHERE i.queue_id = \(queue.queueID.rawValue) AND i.step = x.step AND i.instance = x.instance
-            """,
-        ]
     }
 }

@@ -48,6 +48,21 @@ extension EngineStore {
             saveQueues(queues.filter { $0.queue.changes.isQueueChanged || !$0.schedule.isKept }),
             try saveInstances(changed), try saveAttempts(changed), try insertHistory(changed),
         ].compactMap(\.self) + (try saveCommands(changed))
+            + changed.filter { !$0.changes.runAgain.isEmpty }.flatMap(saveRun)
+    }
+
+    /// What only a new run changes.
+    private static func saveRun(of queue: QueueState) -> [PostgresQuery] {
+        let ids = queue.changes.runAgain.sorted()
+        return [
+            "UPDATE streamforge.queues SET run = \(queue.run) WHERE queue_id = \(queue.queueID.rawValue)",
+            """
+            UPDATE streamforge.instances i SET attempts_before = i.attempt
+            FROM unnest(\(ids.map(\.step.rawValue))::text[], \(ids.map(\.instance))::text[])
+            AS x(step, instance)
+            WHERE i.queue_id = \(queue.queueID.rawValue) AND i.step = x.step AND i.instance = x.instance
+            """,
+        ]
     }
 
     private static func saveQueues(_ rows: [ScheduledQueue]) -> PostgresQuery? {

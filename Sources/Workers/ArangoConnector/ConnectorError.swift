@@ -14,6 +14,11 @@ package struct ConnectorError: Error, Sendable, Equatable, CustomStringConvertib
 
     package var description: String { detail }
 
+    /// The broker had confirmed records that are not there.
+    static func dataLost(_ partition: TopicPartition, _ detail: String) -> ConnectorError {
+        ConnectorError(.dataLost, "\(partition) has lost records: \(detail)")
+    }
+
     /// The topic holds what no loader of ours writes; reading it again changes nothing.
     static func corruptStream(_ partition: TopicPartition, _ detail: String) -> ConnectorError {
         ConnectorError(.final, "corrupt stream \(partition): \(detail)")
@@ -31,8 +36,9 @@ extension ConnectorError {
 
     init(_ error: KafkaError) {
         switch error.code {
-        case .unauthenticated, .unauthorized, .invalidSetting, .invalidState, .recordTooLarge,
-            .offsetOutOfRange:
+        case .offsetOutOfRange:
+            self.init(.dataLost, error.description)
+        case .unauthenticated, .unauthorized, .invalidSetting, .invalidState, .recordTooLarge:
             self.init(.final, error.description)
         case .timedOut, .unreachable, .unknownTopic, .topicExists, .fenced, .rebalanced, .withdrawn,
             .cancelled, .closed, .other:

@@ -43,7 +43,7 @@ package enum WorkerOutcome: Sendable, Equatable {
 
 /// Why the work cannot go on. Thrown by a body, or returned with the counts.
 package struct WorkerFailure: Error, Sendable, Equatable, CustomStringConvertible {
-    /// `retriable`, `final`, or a reason of its own that is final (`too_many_dead_letters`, `upstream_failed`).
+    /// `retriable`, `final`, or a reason of its own that is final (`too_many_dead_letters`, `data_lost`).
     package var reason: EndReason
     /// For people, with the other side's own words; no secrets. At most 2,000 characters are reported.
     package var detail: String

@@ -132,4 +132,6 @@ package enum EndReason: String, Sendable, Hashable, Codable {
     case tooManyDeadLetters = "too_many_dead_letters"
     /// What it read from ended without an end marker.
     case upstreamFailed = "upstream_failed"
+    /// Records that the broker had confirmed are not there: the queue has to run again.
+    case dataLost = "data_lost"
 }

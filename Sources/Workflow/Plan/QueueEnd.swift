@@ -6,8 +6,10 @@ struct QueueEnd {
     /// Finished only when every instance is, or was skipped by its conditions, and the counts of both sides
     /// of each stream edge agree.
     var decision: QueuePlanner.Decision {
-        if let reason = failure ?? disagreement { return .end(.failed, reason: reason) }
-        return .end(.finished, reason: nil)
+        guard let reason = failure ?? disagreement else { return .end(.finished, reason: nil) }
+        let isDataLost = queue.instances.values.contains(where: \.isDataLost)
+        return isDataLost && queue.run < DataLoss.runsMax
+            ? .runAgain(reason: reason) : .end(.failed, reason: reason)
     }
 
     /// What failed by itself is told before what was skipped for it.

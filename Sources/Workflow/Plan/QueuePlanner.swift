@@ -9,6 +9,10 @@ package enum QueuePlanner {
         case skip(InstanceID, reason: String)
         /// Send `stop` to the live attempt of an instance that stays wanted: another follows when the queue goes on.
         case suspend(InstanceID)
+        /// The broker lost what the instance reads: tell its machine `failed` and its live attempt `stop`.
+        case loseData(InstanceID, reason: String)
+        /// What did not finish runs again with new topics: the broker lost records.
+        case runAgain(reason: String)
         case end(QueueStatus, reason: String?)
         /// Nothing to do before this time.
         case lookAgain(at: Int64)
@@ -48,6 +52,8 @@ package enum QueuePlanner {
         let layout = PlanLayout(queue.plan)
         let overdue = decideTimeouts(queue, layout)
         guard overdue.cancels.isEmpty else { return overdue.cancels }
+        let losses = decideLosses(queue, layout)
+        guard losses.isEmpty else { return losses }
         var launches = LaunchPlanner(queue, layout)
         for unit in layout.units { launches.consider(unit) }
         var decisions = launches.decisions
@@ -56,6 +62,11 @@ package enum QueuePlanner {
         }
         if let next = overdue.next { decisions.append(.lookAgain(at: queue.now + next)) }
         return decisions
+    }
+
+    private static func decideLosses(_ queue: QueueSnapshot, _ layout: PlanLayout) -> [Decision] {
+        DataLoss.waiting(queue, layout).map { .loseData($0.0, reason: $0.reason) }
+            + DataLoss.needless(queue, layout).map { .cancel($0, reason: EndReason.dataLost.rawValue) }
     }
 
     /// What took too long, and the milliseconds until the next limit is reached.

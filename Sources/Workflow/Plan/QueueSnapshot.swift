@@ -11,10 +11,12 @@ package struct QueueSnapshot: Sendable {
         package var elapsed: Int64?
         /// What its worker said beside the counts.
         package var extra: [String: JSONValue]
+        /// Milliseconds of the database's clock.
+        package var finishedAt: Int64?
 
         package init(
             machine: InstanceMachine, counts: InstanceCounts, notBefore: Int64, isStopRequested: Bool = false,
-            elapsed: Int64? = nil, extra: [String: JSONValue] = [:]
+            elapsed: Int64? = nil, extra: [String: JSONValue] = [:], finishedAt: Int64? = nil
         ) {
             self.machine = machine
             self.counts = counts
@@ -22,6 +24,7 @@ package struct QueueSnapshot: Sendable {
             self.isStopRequested = isStopRequested
             self.elapsed = elapsed
             self.extra = extra
+            self.finishedAt = finishedAt
         }
 
         var result: StepResult { StepResult(status: machine.state, counts: counts, extra: extra) }
@@ -34,6 +37,8 @@ package struct QueueSnapshot: Sendable {
     }
 
     package var status: QueueStatus
+    /// 1, and one more each time it runs again.
+    package var run: Int
     package var plan: Plan
     package var instances: [InstanceID: Instance]
     /// Milliseconds of the database's clock.
@@ -42,9 +47,11 @@ package struct QueueSnapshot: Sendable {
     package var elapsed: Int64?
 
     package init(
-        status: QueueStatus, plan: Plan, instances: [InstanceID: Instance], now: Int64, elapsed: Int64? = nil
+        status: QueueStatus, run: Int = 1, plan: Plan, instances: [InstanceID: Instance], now: Int64,
+        elapsed: Int64? = nil
     ) {
         self.status = status
+        self.run = run
         self.plan = plan
         self.instances = instances
         self.now = now

@@ -62,7 +62,7 @@ struct BatchBuilder: Sendable {
         }
         guard sequence == batch.lastSequence + 1 else {
             batch.ending = .failed(
-                .corruptStream(
+                .dataLost(
                     partition,
                     "after number \(batch.lastSequence) comes \(sequence) at offset \(record.offset), "
                         + "expected \(batch.lastSequence + 1)"))
@@ -117,6 +117,12 @@ struct BatchBuilder: Sendable {
         } catch {
             return .failed(
                 .corruptStream(partition, "the end marker at offset \(record.offset) \(error)"))
+        }
+        guard marker.count <= batch.lastSequence else {
+            return .failed(
+                .dataLost(
+                    partition,
+                    "the end marker counts \(marker.count), the last number is \(batch.lastSequence)"))
         }
         guard marker.count == batch.lastSequence else {
             return .failed(

@@ -66,15 +66,15 @@ package struct ConnectorHooks: Sendable {
     package var shouldStop: @Sendable () -> Bool
     /// False while no heartbeat gets through: nothing is written then.
     package var mayWrite: @Sendable () -> Bool
-    /// Told the counts of the instance after each batch.
-    package var report: @Sendable (InstanceCounts) -> Void
+    /// Told after each batch: the counts of the instance, and for how long it has stood at the partition's end.
+    package var report: @Sendable (InstanceCounts, _ waitsAtEnd: Duration) -> Void
     package var observe: @Sendable (ConnectorObservation) -> Void
     package var crashPoints: CrashPoints
 
     package init(
         shouldStop: @escaping @Sendable () -> Bool = { false },
         mayWrite: @escaping @Sendable () -> Bool = { true },
-        report: @escaping @Sendable (InstanceCounts) -> Void = { _ in },
+        report: @escaping @Sendable (InstanceCounts, _ waitsAtEnd: Duration) -> Void = { _, _ in },
         observe: @escaping @Sendable (ConnectorObservation) -> Void = { _ in },
         crashPoints: CrashPoints = .off
     ) {

@@ -15,6 +15,8 @@ struct PartitionReader {
     private var builder: BatchBuilder
     /// Records that were polled and did not fit the batch.
     private var waiting: (records: ConsumedRecords, next: Int)?
+    /// The partition's end behind ``waiting``; it is told once.
+    private var endBehindWaiting: Int64?
 
     /// How long a poll waits while nothing is at hand: a stop is seen this late at most.
     private static let idlePoll = Duration.milliseconds(200)
@@ -67,6 +69,9 @@ struct PartitionReader {
         guard let (records, next) = waiting else { return }
         waiting = nil
         take(records, from: next)
+        guard waiting == nil, let end = endBehindWaiting else { return }
+        builder.reachedEnd(offset: end)
+        endBehindWaiting = nil
     }
 
     private mutating func take(_ records: ConsumedRecords, from start: Int) {
@@ -83,7 +88,7 @@ struct PartitionReader {
         switch event {
         case .endReached(partition, let offset):
             // With records left over, the batch does not reach to the end.
-            if waiting == nil { builder.reachedEnd(offset: offset) }
+            if waiting == nil { builder.reachedEnd(offset: offset) } else { endBehindWaiting = offset }
         case .partitionFailed(_, let error):
             observe(.readFailed(error))
             switch error.code {

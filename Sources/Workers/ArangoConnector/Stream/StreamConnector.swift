@@ -29,6 +29,17 @@ package struct StreamConnector: Sendable {
         var place = StreamWriter.Place(progress: StreamProgress(), committed: nil)
         var repeatedDeliveries: Int64 = 0
         var lastKey: String?
+        /// Since when nothing came after what was read; nil while something does.
+        var atEndSince: ContinuousClock.Instant?
+
+        var waitsAtEnd: Duration { atEndSince.map { ContinuousClock.now - $0 } ?? .zero }
+
+        mutating func note(_ batch: StreamBatch) {
+            repeatedDeliveries += batch.repeatedDeliveries
+            lastKey = batch.lastKey ?? lastKey
+            if !batch.isEmpty { atEndSince = nil }
+            if batch.partitionEnd != nil { atEndSince = atEndSince ?? .now }
+        }
 
         /// Every number up to the last one was read, by this attempt or an earlier one.
         var counts: InstanceCounts {
@@ -52,7 +63,7 @@ package struct StreamConnector: Sendable {
             switch error.reason {
             case .superseded: return .superseded
             case .stopped: return .interrupted(course.counts)
-            case .retriable, .final, .tooManyDeadLetters, .upstreamFailed:
+            case .retriable, .final, .tooManyDeadLetters, .upstreamFailed, .dataLost:
                 return .failed(course.counts, error)
             }
         }
@@ -68,7 +79,7 @@ package struct StreamConnector: Sendable {
         }
         course.place.progress = progress
         hooks.observe(.resumed(progress))
-        hooks.report(course.counts)
+        hooks.report(course.counts, .zero)
         if limits.isExceeded(by: progress.deadLetters, of: nil) { throw writer.tooManyDeadLetters(progress) }
         do throws(KafkaError) {
             // By the consumer itself: it then knows the leader and fetches at once.
@@ -99,9 +110,8 @@ package struct StreamConnector: Sendable {
             }
             if current.ending == nil { batch = await reader.next() }
             course.place = try await stored.get()
-            course.repeatedDeliveries += current.repeatedDeliveries
-            course.lastKey = current.lastKey ?? course.lastKey
-            hooks.report(course.counts)
+            course.note(current)
+            hooks.report(course.counts, course.waitsAtEnd)
             if let ending = current.ending { return ending }
         }
     }

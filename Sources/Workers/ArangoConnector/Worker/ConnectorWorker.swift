@@ -60,7 +60,11 @@ package enum ConnectorWorker {
         let observer = ConnectorObserver(logger: context.logger, metrics: context.metrics)
         return ConnectorHooks(
             shouldStop: { context.stop.isRequested }, mayWrite: { context.lease.mayWrite },
-            report: { context.loading($0, message: "Storing") },
+            report: { counts, waitsAtEnd in
+                context.loading(
+                    counts, message: "Storing",
+                    extra: [DataLoss.waitKey: .integer(waitsAtEnd.components.seconds)])
+            },
             observe: { observation in
                 // A store that is away makes the worker not ready; its next answer makes it ready again.
                 switch observation {
