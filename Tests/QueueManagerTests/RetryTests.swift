@@ -76,7 +76,9 @@ struct RetryTests {
                 engine.event(id, "store", .error, seq: 1, reason: .dataLost, instance: "ETHUSDT"))
             // Its producer is told to stop: nobody reads it any more.
             try await engine.reconcile(id) { _, instances in
-                instances.contains { $0.id.description == "load[ETHUSDT]" && $0.machine.reason == "data_lost" }
+                instances.contains {
+                    $0.id.description == "load[ETHUSDT]" && $0.machine.reason == "data_lost"
+                }
             }
             try await engine.apply(
                 engine.event(id, "load", .interrupted, seq: 1, reason: .stopped, instance: "ETHUSDT"))

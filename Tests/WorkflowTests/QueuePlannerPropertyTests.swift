@@ -165,7 +165,9 @@ private struct PlannerRun {
         case .cancel(let id, let reason): apply(.cancel(reason: reason), to: id)
         case .skip(let id, let reason): apply(.skip(reason: reason), to: id)
         case .loseData(let id, let reason):
-            apply(.failed(attempt: instances[id]?.machine.attempt ?? 0, isRetriable: false, reason: reason), to: id)
+            apply(
+                .failed(attempt: instances[id]?.machine.attempt ?? 0, isRetriable: false, reason: reason),
+                to: id)
             instances[id]?.extra = [DataLoss.key: .bool(true)]
         case .runAgain: runAgain()
         case .end(let status, _): end = status

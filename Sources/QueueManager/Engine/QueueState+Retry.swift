@@ -60,7 +60,8 @@ extension QueueState {
     /// The engine's own retry, of a queue that else would have failed: its clocks go on, so that its time-out
     /// counts over all runs.
     mutating func runAgain(_ reason: String) -> Bool {
-        guard status == .running, run < Self.runsMax, instances.values.allSatisfy(\.machine.state.isFinal) else {
+        guard status == .running, run < Self.runsMax, instances.values.allSatisfy(\.machine.state.isFinal)
+        else {
             return false
         }
         beginRun(from: nil, isFailed: true, actor: Self.engine, ["reason": .string(reason)])

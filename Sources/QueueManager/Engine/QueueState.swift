@@ -169,7 +169,8 @@ package struct QueueState: Sendable {
             )
         }
         return QueueSnapshot(
-            status: status, run: run, plan: plan, instances: Dictionary(uniqueKeysWithValues: shown), now: now,
+            status: status, run: run, plan: plan, instances: Dictionary(uniqueKeysWithValues: shown),
+            now: now,
             elapsed: startedAt.map { clock - $0 - pausedMilliseconds })
     }
 }
