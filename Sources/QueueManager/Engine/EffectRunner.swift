@@ -51,6 +51,7 @@ struct EffectRunner: Sendable {
             queueID: queue.queueID, id: id.id, attempt: id.number, target: target, environment: variables)
         do throws(LaunchError) {
             parts.crashPoints.reach(.beforeLaunch)
+            parts.observe(.launchBegun(queue.queueID))
             let handle = try await parts.launcher.launch(job)
             parts.crashPoints.reach(.afterLaunch)
             parts.observe(.attemptLaunched(queue.queueID, id.id, attempt: id.number))

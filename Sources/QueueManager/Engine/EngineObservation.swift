@@ -1,11 +1,16 @@
 import Logging
 import Metrics
+import ServiceRuntime
 import Workflow
 
 /// Everything the engine reports; logs and metrics are two views of it.
 package enum EngineObservation: Sendable {
     case queueCreated(QueueID)
     case queueEnded(QueueID, QueueStatus, reason: String?)
+    /// Final events of a queue were read, at this time.
+    case endsRead(QueueID, count: Int, at: ContinuousClock.Instant)
+    /// A job is asked for now.
+    case launchBegun(QueueID)
     case attemptLaunched(QueueID, InstanceID, attempt: Int)
     case attemptLost(QueueID, InstanceID, attempt: Int, reason: String)
     case launchFailed(QueueID, InstanceID, attempt: Int, error: String)
@@ -24,6 +29,7 @@ package enum EngineObservation: Sendable {
 package struct EngineObserver: Sendable {
     private let logger: Logger
     private let factory: any MetricsFactory
+    private let followOn = FollowOnClock()
 
     package init(logger: Logger, factory: any MetricsFactory) {
         self.logger = logger
@@ -35,7 +41,13 @@ package struct EngineObserver: Sendable {
         case .queueCreated(let id):
             count("streamforge_queues_created_total")
             logger.info("Created queue", metadata: ["queue_id": "\(id)"])
+        case .endsRead(let id, let count, let time): followOn.read(id, count: count, at: time)
+        case .launchBegun(let id):
+            guard let waited = followOn.requested(id, at: .now) else { return }
+            Timer(label: "streamforge_follow_on_seconds", factory: factory)
+                .recordSeconds(waited.inSeconds)
         case .queueEnded(let id, let status, let reason):
+            followOn.forget(id)
             count("streamforge_queues_ended_total", [("status", status.rawValue)])
             logger.info(
                 "Ended queue",

@@ -116,15 +116,17 @@ package struct EventSession: Sendable {
     /// Reads once and applies what was read.
     package mutating func turn(timeout: Duration) async throws {
         let records = try await source.poll(EventReader.batchMax, timeout)
+        let readAt = ContinuousClock.now
         let batches = Dictionary(grouping: records, by: \.partition).compactMap {
             partition, records -> EventBatch? in
             guard let from = owned[partition], let last = records.last else { return nil }
             return EventBatch(from: from, events: records.map(read), nextOffset: last.offset + 1)
         }
-        if !batches.isEmpty { try await apply(batches.sorted { $0.from.partition < $1.from.partition }) }
+        guard !batches.isEmpty else { return }
+        try await apply(batches.sorted { $0.from.partition < $1.from.partition }, readAt: readAt)
     }
 
-    private mutating func apply(_ batches: [EventBatch]) async throws {
+    private mutating func apply(_ batches: [EventBatch], readAt: ContinuousClock.Instant) async throws {
         let (policy, jitter) = (reader.policy, reader.jitter)
         reader.crashPoints.reach(.beforeEventApply)
         let turn = reader.looker.begin(Set(batches.flatMap { $0.events.compactMap(\.event?.queueID) }))
@@ -143,9 +145,19 @@ package struct EventSession: Sendable {
         }
         reader.crashPoints.reach(.afterEventApply)
         for batch in batches { owned[batch.from.partition]?.nextOffset = batch.nextOffset }
+        noteEnds(in: batches, readAt: readAt)
         reader.observe(.eventsApplied(count: report.applied, skipped: report.skipped))
         await turn.finish(report)
         if report.applied > 0 { reader.changed(report.needsLook) }
+    }
+
+    private func noteEnds(in batches: [EventBatch], readAt: ContinuousClock.Instant) {
+        let ends = batches.flatMap(\.events).compactMap {
+            $0.event.flatMap { $0.finished ? $0.queueID : nil }
+        }
+        for (queue, ends) in Dictionary(grouping: ends, by: \.self) {
+            reader.observe(.endsRead(queue, count: ends.count, at: readAt))
+        }
     }
 
     /// A record that is no event is counted and skipped: it must not hold up its partition.
