@@ -1,6 +1,5 @@
 import Logging
 import Metrics
-import ServiceRuntime
 import Workflow
 
 /// Everything the engine reports; logs and metrics are two views of it.
@@ -44,8 +43,7 @@ package struct EngineObserver: Sendable {
         case .endsRead(let id, let count, let time): followOn.read(id, count: count, at: time)
         case .launchBegun(let id):
             guard let waited = followOn.requested(id, at: .now) else { return }
-            Timer(label: "streamforge_follow_on_seconds", factory: factory)
-                .recordSeconds(waited.inSeconds)
+            Timer(label: "streamforge_follow_on_seconds", factory: factory).record(duration: waited)
         case .queueEnded(let id, let status, let reason):
             followOn.forget(id)
             count("streamforge_queues_ended_total", [("status", status.rawValue)])
