@@ -154,11 +154,13 @@ def main() -> int:
     is_met = False
     try:
         testbed.start()
+        testbed.make_secret("bench", {"POSTGRES_URL": stack.postgres.url})
         for replica in stack.replicas:
             replica.variables |= {
                 "LAUNCHER": "kubernetes",
                 "KUBECONFIG": str(testbed.kubeconfig),
                 "K8S_IMAGE": IMAGE,
+                "K8S_SECRET": "bench",
                 "K8S_WORKER_HTTP_PORT": "0",
             }
         with stack:
