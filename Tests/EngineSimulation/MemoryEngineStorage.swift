@@ -86,7 +86,7 @@ package final class MemoryEngineStorage: @unchecked Sendable {
 
     /// When a queue is looked at next, and who holds it until then.
     private func schedule(_ stored: inout StoredQueue, _ plan: LookPlan, token: String, _ now: Int64) {
-        if plan.effects.isEmpty {
+        if !plan.keepsClaim {
             stored.claimToken = nil
             stored.lookAt = plan.lookAgain.map { now + $0 }
         } else {

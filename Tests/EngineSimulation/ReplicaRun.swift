@@ -121,6 +121,8 @@ final class ReplicaRun: @unchecked Sendable {
                 controlTopic: SimulatedBroker.controlTopic, eventsTopic: SimulatedBroker.eventsTopic),
             policy: policy, replica: name, crashPoints: .off, observe: Self.observer)
         parts.jitter = { world.random.chance(0.5) ? 0 : 1 }
+        // As if some queues were large: they are looked at while their effects are under way.
+        parts.stepwiseFrom = world.random.chance(0.5) ? 4 : parts.stepwiseFrom
         let reconciler = Reconciler(parts)
         reconciler.setCarrier { [weak self] claimed in
             guard let self, let reconciler = self.reconciler, !isDead else { return false }

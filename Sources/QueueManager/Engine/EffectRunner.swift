@@ -9,16 +9,18 @@ struct EffectRunner: Sendable {
     func carryOut(_ look: LookResult) async -> [QueueOperation] {
         await withTaskGroup(of: [QueueOperation].self) { group in
             for effect in look.plan.effects {
-                group.addTask {
-                    do {
-                        return try await carryOut(effect, look.queue)
-                    } catch {
-                        parts.observe(.lookFailed(look.queue.queueID, error: "\(error)"))
-                        return []
-                    }
-                }
+                group.addTask { await carryOut(effect, of: look.queue) }
             }
             return await group.reduce(into: []) { $0 += $1 }
+        }
+    }
+
+    func carryOut(_ effect: QueueEffect, of queue: QueueState) async -> [QueueOperation] {
+        do {
+            return try await carryOut(effect, queue)
+        } catch {
+            parts.observe(.lookFailed(queue.queueID, error: "\(error)"))
+            return []
         }
     }
 

@@ -145,19 +145,22 @@ package struct EventSession: Sendable {
         }
         reader.crashPoints.reach(.afterEventApply)
         for batch in batches { owned[batch.from.partition]?.nextOffset = batch.nextOffset }
-        noteEnds(in: batches, readAt: readAt)
+        let ended = noteEnds(in: batches, readAt: readAt)
         reader.observe(.eventsApplied(count: report.applied, skipped: report.skipped))
-        await turn.finish(report)
+        await turn.finish(report, ended: ended)
         if report.applied > 0 { reader.changed(report.needsLook) }
     }
 
-    private func noteEnds(in batches: [EventBatch], readAt: ContinuousClock.Instant) {
+    /// - Returns: queues of which an attempt has said its last word.
+    private func noteEnds(in batches: [EventBatch], readAt: ContinuousClock.Instant) -> Set<QueueID> {
         let ends = batches.flatMap(\.events).compactMap {
             $0.event.flatMap { $0.finished ? $0.queueID : nil }
         }
-        for (queue, ends) in Dictionary(grouping: ends, by: \.self) {
+        let byQueue = Dictionary(grouping: ends, by: \.self)
+        for (queue, ends) in byQueue {
             reader.observe(.endsRead(queue, count: ends.count, at: readAt))
         }
+        return Set(byQueue.keys)
     }
 
     /// A record that is no event is counted and skipped: it must not hold up its partition.

@@ -59,10 +59,15 @@ package struct LookPlan: Sendable {
     package var effects: [QueueEffect] = []
     /// Milliseconds until the next look; nil when only an event or a request can bring work.
     package var lookAgain: Int64?
+    /// Effects of an earlier look are still under way.
+    package var isBusy = false
     /// The lines that instances stand in which could not be launched yet.
     package var waits: [ResourceWait] = []
 
     package init() {}
+
+    /// Whether whoever holds the queue goes on holding it.
+    package var keepsClaim: Bool { isBusy || !effects.isEmpty }
 
     mutating func lookAgain(in milliseconds: Int64) {
         lookAgain = min(lookAgain ?? .max, max(milliseconds, 1))

@@ -6,6 +6,8 @@ struct LookFollowUp: Sendable {
     var claim: QueueClaim
     var operations: [QueueOperation] = []
     var touched = TouchedEffects()
+    /// Other effects are still under way: the claim is kept whatever the look finds.
+    var isBusy = false
 }
 
 /// Everything a reconciler works with; ports, so that the simulation can put its own in their places.
@@ -20,6 +22,8 @@ package struct ReconcilerParts: Sendable {
     /// Copies the dead letters of a queue's topics, which are about to go.
     package var collectDeadLetters: @Sendable (QueueID, Plan, _ runs: Int) async throws -> Void = { _, _, _ in
     }
+    /// Queues of at least this many instances are looked at also while some of their effects are under way.
+    package var stepwiseFrom = ApplyReport.lookInstancesMax + 1
     /// Told queues that came to their end.
     package var onEnd: @Sendable ([QueueID]) -> Void = { _ in }
     /// Names this replica's claims.
@@ -98,7 +102,9 @@ struct Looker: Sendable {
         _ controlEnds: [Int64]?
     ) -> LookPlan {
         if let followUp { apply(followUp, to: &queue, facts) }
-        return plan(&queue, facts, token: token, followUp?.touched ?? TouchedEffects(), controlEnds)
+        var plan = plan(&queue, facts, token: token, followUp?.touched ?? TouchedEffects(), controlEnds)
+        plan.isBusy = followUp?.isBusy ?? false
+        return plan
     }
 
     /// Writes down what came of the effects of a claimed queue.

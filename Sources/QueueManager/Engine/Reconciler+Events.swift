@@ -41,7 +41,9 @@ struct EventTurn: Sendable {
     }
 
     /// The transaction is committed.
-    func finish(_ report: ApplyReport) async {
+    ///
+    /// - Parameter ended: queues of which an attempt has said its last word.
+    func finish(_ report: ApplyReport, ended: Set<QueueID>) async {
         let byClaim = Dictionary(report.looked.map { ($0.claim, $0) }) { _, newer in newer }
         let new = report.looked.filter { $0.claim.token == look.token && !$0.plan.effects.isEmpty }
         if reconciler.state.settle(granted, new.map(\.claim)) { reconciler.wakeups.signalHere() }
@@ -49,6 +51,7 @@ struct EventTurn: Sendable {
         for result in report.looked { reconciler.parts.observe(result.queue) }
         reconciler.announce(report.looked)
         for one in held { one.resume(byClaim[one.followUp.claim].map { .looked($0) } ?? .left) }
+        reconciler.news.tell(ended)
         for result in new { await reconciler.handOver(result) }
     }
 

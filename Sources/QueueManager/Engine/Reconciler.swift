@@ -14,7 +14,8 @@ package struct Reconciler: Service {
     let looker: Looker
     let state = ReconcilerState(claimsMax: Self.claimedMax)
     let held = HeldFollowUps()
-    private let effects: EffectRunner
+    let news = QueueNews()
+    let effects: EffectRunner
     private let followUps: GroupCommit<LookFollowUp, LookResult?>
 
     /// Queues looked at in one transaction.
@@ -172,6 +173,13 @@ package struct Reconciler: Service {
             }
         }
         do {
+            if first.queue.instances.count >= parts.stepwiseFrom {
+                guard let last = try await carryOutStepwise(first, lookAgain) else {
+                    return parts.observe(.claimLost(first.claim.queueID))
+                }
+                current = last
+                return
+            }
             while !current.plan.effects.isEmpty {
                 var followUp = LookFollowUp(claim: first.claim)
                 followUp.operations = await effects.carryOut(current)

@@ -13,7 +13,7 @@ enum QueueSchedule: Sendable {
 
     /// As a look leaves it: claimed as long as there is something to do outside.
     init(after plan: LookPlan, token: String) {
-        self = plan.effects.isEmpty ? .release(lookAgain: plan.lookAgain) : .claim(token: token)
+        self = plan.keepsClaim ? .claim(token: token) : .release(lookAgain: plan.lookAgain)
     }
 
     var word: String {
