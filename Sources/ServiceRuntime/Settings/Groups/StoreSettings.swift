@@ -73,6 +73,28 @@ package enum ExchangeSettings {
             + "budget's tables only. Not set: `POSTGRES_URL`; without both the limit counts per process."
     ).optional()
 
+    package enum Source: String, Sendable, CaseIterable {
+        case rest, archive, auto
+    }
+
+    package static let source = Setting<Source>.choice(
+        "EXCHANGE_SOURCE", example: "auto",
+        doc:
+            "Where loaders read: `rest`, the API; `archive`, the exchange's files of whole days and months; `auto`, "
+            + "the files where there are any, else the API. A step's `params.source` goes before."
+    ).fallback("rest")
+    package static let archiveURL = Setting.url(
+        "EXCHANGE_ARCHIVE_URL", example: "http://127.0.0.1:9080", doc: "Where the exchange's files are."
+    ).fallback("https://data.binance.vision")
+    package static let archiveFolder = Setting.path(
+        "EXCHANGE_ARCHIVE_DIR", example: "/var/tmp",
+        doc: "Folder where a loader keeps one of the exchange's files while it reads it, without a name."
+    ).alias("TMPDIR").fallback("/tmp")
+    package static let archiveBytesMax = Setting<Int>.integer(
+        "EXCHANGE_ARCHIVE_BYTES_MAX", in: 1_048_576...68_719_476_736, example: "1073741824",
+        doc: "Longest of the exchange's files taken, zipped; a month that is longer is read by its days."
+    ).unit("bytes").fallback("1073741824")
+
     package static let pageRowsMax = Setting<Int>.integer(
         "EXCHANGE_PAGE_ROWS", in: 1...1_000, example: "1000", doc: "Records asked for at once."
     ).fallback("1000")
@@ -106,6 +128,8 @@ package enum ExchangeSettings {
     private static func group(_ weights: [Setting<Int>]) -> SettingsGroup {
         SettingsGroup(
             "Exchange",
-            [url, egress, budgetURL, pageRowsMax] + weights + [weightMax, certificateAuthorityPath])
+            [url, egress, budgetURL, source, archiveURL, archiveFolder, archiveBytesMax, pageRowsMax]
+                + weights
+                + [weightMax, certificateAuthorityPath])
     }
 }
