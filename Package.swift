@@ -132,6 +132,8 @@ let package = Package(
             "DocumentStores",
             ["Workflow", "MarketData", "ServiceRuntime", "PostgresBridge", "HTTPBridge", crypto]),
         module(
+            "ObjectStores", ["Workflow", "MarketData", "ServiceRuntime", "HTTPBridge", crypto]),
+        module(
             "JobLaunchers",
             [
                 "Workflow", "ServiceRuntime", "KafkaBridge", "KubernetesBridge", crypto, logging, metrics,
@@ -204,6 +206,14 @@ let package = Package(
             "DocumentStoresTests", resources: [.copy("Fixtures"), .copy("python_arango_check.py")],
             [
                 "DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", "ServiceRuntime",
+                hummingbird, logging,
+            ]),
+        // Also runs SeaweedFS.
+        tests(
+            "ObjectStoresTests",
+            [
+                "ObjectStores", "Workflow", "MarketData", "HTTPBridge", "ServiceRuntime", "LocalStack",
+                crypto,
                 hummingbird, logging,
             ]),
         tests(

@@ -42,21 +42,6 @@ package enum PostgresSettings {
     package static let optionalURL = url.optional()
 }
 
-/// The object store for models.
-package enum ObjectStoreSettings {
-    package static let endpoint = Setting.url(
-        "MINIO_ENDPOINT", example: "http://127.0.0.1:9000", doc: "Address of an S3 object store."
-    ).optional()
-    package static let accessKey = Setting.text(
-        "MINIO_ACCESS_KEY", example: "streamforge", doc: "Access key."
-    ).optional()
-    package static let secretKey = Setting.secret("MINIO_SECRET_KEY", doc: "Secret key.").optional()
-    package static let bucket = Setting.text("MINIO_BUCKET", example: "streamforge", doc: "The bucket.")
-        .alias("MINIO_BUCKET_NAME").fallback("streamforge")
-
-    package static let group = SettingsGroup("Object store", [endpoint, accessKey, secretKey, bucket])
-}
-
 /// The exchange data is loaded from.
 package enum ExchangeSettings {
     package static let url = Setting.url(
