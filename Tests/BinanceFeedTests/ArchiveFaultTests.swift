@@ -166,6 +166,27 @@ struct ArchiveFaultTests {
         }
     }
 
+    @Test func `a month that is damaged is read by its days`() async throws {
+        try await FeedFixture.run { fixture in
+            try await FakeArchive.run { url, archive in
+                let range = try fixture.range()
+                let wanted = try await fixture.candles(range, with: fixture.archiveFeed(.rest))
+                let parts = ArchivePart.cut(
+                    range.symbol, .candles(.minute5), from: range.from, to: BinanceFeedTests.monthEnd)
+                let month = try #require(parts.first)
+                #expect(parts.count == 1 && month.days.count == 31)
+                for file in month.days.compactMap(\.file) { try await archive.copy(file, from: fixture) }
+                archive.put(try #require(month.file), Array("damaged".utf8), checksumOf: [])
+                #expect(try await fixture.candles(range, with: fixture.archiveFeed(.auto, url)) == wanted)
+                for file in month.days.compactMap(\.file) { #expect(archive.count(file) == 1) }
+                let error = await #expect(throws: FeedError.self) {
+                    try await fixture.candles(range, with: fixture.archiveFeed(.archive, url))
+                }
+                #expect(error?.code == .corrupt)
+            }
+        }
+    }
+
     @Test func `an archive that nobody serves is given up once`() async throws {
         try await FeedFixture.run { fixture in
             let range = try fixture.range(from: Self.from, to: Self.to, asOf: Self.to)

@@ -132,6 +132,15 @@ struct ArchiveFeedTests {
         #expect(table.closeTimes == [1_722_470_699_999])
     }
 
+    @Test func `a trade's microseconds are the milliseconds of the API`() throws {
+        let line = "7,94123.10,0.5,47061.55,1735689600123999,True,True\n"
+        let (bytes, table) = try ArchiveScanner.trades(Array(line.utf8), .raw)
+        #expect(table.times == [1_735_689_600_123])
+        let fields = table.fields(row: 0)
+        #expect(String(decoding: bytes[fields.time], as: UTF8.self) == "1735689600123")
+        #expect(String(decoding: bytes[fields.isBuyerMaker], as: UTF8.self) == "true")
+    }
+
     @Test(arguments: [
         "1,2", "1,1.0,1.0,1.0,x,True,True\n", "1,1.0,1.0,1.0,1723161600000,Yes,True\n",
         "1,1.,1,1,1,True,True\n",

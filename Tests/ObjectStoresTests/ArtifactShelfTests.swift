@@ -81,6 +81,24 @@ struct ArtifactShelfTests {
         }
     }
 
+    @Test func `an attempt that comes too late leaves alone what a later one is writing`() async throws {
+        try await FolderStoreTests.run { folder in
+            let store = FolderObjectStore(root: folder)
+            let shelf = ArtifactShelf(store, at: try prefix("models/a"))
+            try await shelf.publish(Self.artifacts(2), attempt: 2)
+            let content = ObjectContent(byteCount: 1, mediaType: "text/plain") { _ in
+                let error = await #expect(throws: ObjectStoreError.self) {
+                    try await shelf.publish(Self.artifacts(1), attempt: 1)
+                }
+                #expect(error?.code == .superseded)
+                return [3]
+            }
+            let name = try key("models/a/files-3-abc/model.json")
+            try await store.put(name, content)
+            #expect(try await store.read(name) == [3])
+        }
+    }
+
     @Test func `a file that was changed is found out`() async throws {
         try await FolderStoreTests.run { folder in
             let store = FolderObjectStore(root: folder)
@@ -168,7 +186,10 @@ private final class DyingStore: ObjectStore {
     }
 
     func delete(_ key: ObjectKey) async throws(ObjectStoreError) { throw dead }
-    func discardUnfinished(under prefix: ObjectPrefix) async throws(ObjectStoreError) { throw dead }
+    func discardUnfinished(under prefix: ObjectPrefix) async throws(ObjectStoreError) {
+        try await store.discardUnfinished(under: prefix)
+    }
+
     func check() async throws(ObjectStoreError) {}
     func close() async {}
 }

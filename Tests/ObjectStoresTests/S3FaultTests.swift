@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import MarketData
 import Synchronization
 import Testing
 import Workflow
@@ -118,9 +119,45 @@ struct S3FaultTests {
                 let error = await #expect(throws: ObjectStoreError.self) {
                     try await store.put(try key("a"), content)
                 }
-                #expect(error?.code == .notFound)
+                #expect(error?.code == .superseded)
+                #expect(error?.detail == "another attempt discarded what was written")
             }
         }
+    }
+
+    @Test(arguments: [true, false])
+    func `an older object of the same length is not taken for the one that was put`(isOurs: Bool) async throws
+    {
+        let content = pattern(2 << 20)
+        let parts = [content.prefix(1 << 20), content.suffix(1 << 20)].map {
+            Data(Insecure.MD5.hash(data: Data($0)))
+        }
+        let whole = Insecure.MD5.hash(data: parts[0] + parts[1]).hexText
+        let script = Script { _, question in
+            if question.target.contains("uploads=") { return .text("<R><UploadId>u1</UploadId></R>") }
+            if question.method == "PUT" {
+                let part = parts[question.target.contains("partNumber=1") ? 0 : 1]
+                return ScriptedServer.Answer(headers: ["ETag": "\"\(part.hexText)\""])
+            }
+            if question.method == "POST" { return .error(404, "NoSuchUpload") }
+            guard question.method == "HEAD" else { return ScriptedServer.Answer(status: 204) }
+            let tag = isOurs ? whole : String(whole.reversed())
+            return ScriptedServer.Answer(headers: ["ETag": "\"\(tag)-2\""], body: content)
+        }
+        try await Self.run(script) { store in
+            let put: @Sendable () async throws -> Void = {
+                try await store.put(try key("a"), ObjectContent(content, mediaType: "text/plain"))
+            }
+            if isOurs { return try await put() }
+            let error = await #expect(throws: ObjectStoreError.self) { try await put() }
+            #expect(error?.code == .superseded)
+        }
+    }
+
+    @Test func `credentials have no secret when they are printed`() {
+        let credentials = S3Credentials(accessKey: "AKIATEST", secretKey: "the-secret")
+        #expect("\(credentials) \(Optional(credentials).debugDescription)".contains("AKIATEST"))
+        #expect(!"\(credentials) \(Optional(credentials).debugDescription)".contains("the-secret"))
     }
 
     @Test func `a download that is cut goes on behind the last byte`() async throws {

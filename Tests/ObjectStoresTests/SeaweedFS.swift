@@ -1,8 +1,8 @@
 import Foundation
+import LocalStack
 import ServiceRuntime
 import Testing
 
-import LocalStack
 @testable import ObjectStores
 
 /// A SeaweedFS server of a test's own, on free ports, which verifies signatures.

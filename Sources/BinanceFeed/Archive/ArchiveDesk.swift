@@ -30,9 +30,13 @@ struct ArchiveDesk: Sendable {
             if !isAuto { throw ArchiveFault.missing(file) }
             return .nothing
         } catch let fault as ArchiveFault {
-            if fault.reason == .tooLarge, case .month = file.period { return .days }
-            try forgive(fault)
-            return .nothing
+            guard case .month = file.period else {
+                try forgive(fault)
+                return .nothing
+            }
+            if fault.reason != .tooLarge { try forgive(fault) }
+            // A month that is damaged or too large says nothing about its days.
+            return isUnreachable ? .nothing : .days
         }
     }
 

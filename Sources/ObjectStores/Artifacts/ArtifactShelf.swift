@@ -34,6 +34,9 @@ package struct ArtifactShelf: Sendable {
             throw ObjectStoreError(
                 .invalid, operation: operation, detail: "too many files, or two of one name")
         }
+        try await refuse(attempt, operation)
+        // Now, not at the end: a later attempt may be writing by then.
+        try await store.discardUnfinished(under: place)
         let random = String(UInt64.random(in: 0 ... .max), radix: 36)
         var set = ArtifactSet(
             attempt: attempt, folder: "\(ArtifactSet.folderWord)-\(attempt)-\(random)", artifacts: [])
@@ -46,10 +49,13 @@ package struct ArtifactShelf: Sendable {
                     name: artifact.name, bytes: artifact.content.byteCount, sha256: sha256,
                     mediaType: artifact.content.mediaType))
         }
-        if let present = try await published(), present.attempt > attempt {
-            try await removeFolders(operation) { [folder = set.folder] in $0 == folder }
-            throw ObjectStoreError(
-                .superseded, operation: operation, detail: "attempt \(present.attempt) has published already")
+        do throws(ObjectStoreError) {
+            try await refuse(attempt, operation)
+        } catch {
+            if error.code == .superseded {
+                try await removeFolders(operation) { [folder = set.folder] in $0 == folder }
+            }
+            throw error
         }
         let json: [UInt8]
         do { json = try set.json } catch {
@@ -57,8 +63,15 @@ package struct ArtifactShelf: Sendable {
                 .invalid, operation: operation, detail: "the set cannot be encoded: \(error)")
         }
         try await store.put(try pointer(operation), ObjectContent(json, mediaType: "application/json"))
-        try await clean(keeping: set, operation)
+        try await removeOlder(than: set, operation)
         return set
+    }
+
+    /// - Throws: ``ObjectStoreError``: `superseded` when a higher attempt has published.
+    private func refuse(_ attempt: Int, _ operation: String) async throws(ObjectStoreError) {
+        guard let present = try await published(), present.attempt > attempt else { return }
+        throw ObjectStoreError(
+            .superseded, operation: operation, detail: "attempt \(present.attempt) has published already")
     }
 
     /// The set that is visible; nil when there is none.
@@ -85,8 +98,8 @@ package struct ArtifactShelf: Sendable {
 
     /// Passes a file of a set to `body` in pieces, and checks it against the set.
     ///
-    /// - Throws: ``ObjectStoreError``: `notFound`; `corrupt`, after the pieces, when they are not what was
-    ///   published.
+    /// - Throws: ``ObjectStoreError``: `notFound`, also when another set has taken this one's place meanwhile;
+    ///   `corrupt`, after the pieces, when they are not what was published.
     package func read(
         _ name: String, of set: ArtifactSet, body: @Sendable ([UInt8]) async throws -> Void
     ) async throws {
@@ -104,9 +117,8 @@ package struct ArtifactShelf: Sendable {
         }
     }
 
-    /// What earlier attempts left: their folders, and uploads that never ended.
-    private func clean(keeping set: ArtifactSet, _ operation: String) async throws(ObjectStoreError) {
-        try await store.discardUnfinished(under: place)
+    /// Removes the folders that earlier attempts left.
+    private func removeOlder(than set: ArtifactSet, _ operation: String) async throws(ObjectStoreError) {
         try await removeFolders(operation) { folder in
             let parts = folder.split(separator: "-")
             guard folder != set.folder, parts.count == 3, parts[0] == ArtifactSet.folderWord else {

@@ -33,10 +33,15 @@ struct FolderCall: Sendable {
 
     /// Makes a folder and those above it.
     func makeFolders(to path: String) throws(ObjectStoreError) {
-        if mkdir(path, 0o755) == 0 || errno == EEXIST { return }
-        guard errno == ENOENT, let end = path.lastIndex(of: "/"), end > path.startIndex else { throw last() }
-        try makeFolders(to: String(path[..<end]))
-        guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw last() }
+        guard let end = path.lastIndex(of: "/") else { throw error(.invalid, "\(path) is no absolute path") }
+        let parent = end == path.startIndex ? "/" : String(path[..<end])
+        if mkdir(path, 0o755) != 0 {
+            if errno == EEXIST { return }
+            guard errno == ENOENT, parent != "/" else { throw last() }
+            try makeFolders(to: parent)
+            guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw last() }
+        }
+        try syncFolder(parent)
     }
 
     func removeEmptyFolders(of key: ObjectKey) {
@@ -48,7 +53,11 @@ struct FolderCall: Sendable {
     /// A new name is on disk only when its folder is.
     func syncFolder(_ path: String) throws(ObjectStoreError) {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw last() }
+        guard descriptor >= 0 else {
+            // One above ours that may be written to and not read: its file system's own pace has to do.
+            if errno == EACCES { return }
+            throw last()
+        }
         defer { close(descriptor) }
         // Some file systems cannot sync a folder, and need not.
         guard fsync(descriptor) == 0 || errno == EINVAL else { throw last() }

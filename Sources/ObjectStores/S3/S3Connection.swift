@@ -85,8 +85,9 @@ struct S3Connection: Sendable {
             return try await client.stream(request(call)) { head, bytes in
                 guard (200...299).contains(head.status) else {
                     var collected: [UInt8] = []
-                    for try await piece in bytes where collected.count < Self.errorBytesMax {
+                    for try await piece in bytes {
                         collected += piece
+                        if collected.count >= Self.errorBytesMax { break }
                     }
                     let response = HTTPResponse(status: head.status, headers: head.headers, body: collected)
                     throw S3Failure(response, call, bucket: settings.bucket)

@@ -13,6 +13,13 @@ struct S3Upload: Sendable {
     let key: ObjectKey
     let content: ObjectContent
 
+    /// A part that the server has.
+    private struct Part {
+        /// As the server calls it.
+        var tag: String
+        var md5: Data
+    }
+
     private var operation: String { "put \(key)" }
     private var uploads: S3Uploads { S3Uploads(connection: connection) }
 
@@ -25,7 +32,11 @@ struct S3Upload: Sendable {
         } catch {
             // Also when this task was cancelled, and so by another one: its own requests would end at once.
             await Task { [uploads, key] in try? await uploads.abort(key, id) }.value
-            throw error
+            guard error.word == "NoSuchUpload" else { throw error }
+            var discarded = error
+            discarded.error = ObjectStoreError(
+                .superseded, operation: operation, detail: "another attempt discarded what was written")
+            throw discarded
         }
     }
 
@@ -41,53 +52,66 @@ struct S3Upload: Sendable {
         return id
     }
 
-    /// - Returns: the parts' tags, in order.
-    private func sendParts(_ id: String) async throws(S3Failure) -> [String] {
+    /// - Returns: the parts, in order.
+    private func sendParts(_ id: String) async throws(S3Failure) -> [Part] {
         let partBytes = max(
             Int64(connection.settings.partBytes), (content.byteCount + Self.partsMax - 1) / Self.partsMax)
-        var tags: [String] = []
+        var parts: [Part] = []
         var start: Int64 = 0
         while start < content.byteCount {
-            var call = S3Call(.put, key, operation: "\(operation), part \(tags.count + 1)")
-            call.query = [("partNumber", "\(tags.count + 1)"), ("uploadId", id)]
+            var call = S3Call(.put, key, operation: "\(operation), part \(parts.count + 1)")
+            call.query = [("partNumber", "\(parts.count + 1)"), ("uploadId", id)]
             let end = min(start + partBytes, content.byteCount)
             let bytes = try await content.bytes(start..<end, call)
             let answer = try await connection.send(call.with(bytes))
             guard let tag = answer.headers["ETag"] else { throw .malformed(call, "the answer has no ETag") }
-            tags.append(tag)
+            parts.append(Part(tag: tag, md5: Data(Insecure.MD5.hash(data: bytes))))
             start = end
         }
-        return tags
+        return parts
     }
 
-    private func complete(_ id: String, _ tags: [String]) async throws(S3Failure) {
+    private func complete(_ id: String, _ parts: [Part]) async throws(S3Failure) {
         var call = S3Call(.post, key, operation: "\(operation), complete it")
         call.query = [("uploadId", id)]
-        let parts = tags.enumerated().map { index, tag in
-            "<Part><PartNumber>\(index + 1)</PartNumber><ETag>\(S3XML.escaped(tag))</ETag></Part>"
+        let list = parts.enumerated().map { index, part in
+            "<Part><PartNumber>\(index + 1)</PartNumber><ETag>\(S3XML.escaped(part.tag))</ETag></Part>"
         }
         let text =
             "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
-            + "\(parts.joined())</CompleteMultipartUpload>"
+            + "\(list.joined())</CompleteMultipartUpload>"
         call.headers = [("content-type", "application/xml")]
         do throws(S3Failure) {
             _ = try await connection.send(call.with(Array(text.utf8)))
         } catch {
             // The answer to an earlier try may have been lost: then the upload is no more, and the object is
             // there.
-            guard error.word == "NoSuchUpload", try await isThere() else { throw error }
+            guard error.word == "NoSuchUpload", try await isThere(parts) else { throw error }
         }
     }
 
-    private func isThere() async throws(S3Failure) -> Bool {
+    /// Whether the object of that key is the one made of these parts, not an older one of the same length.
+    private func isThere(_ parts: [Part]) async throws(S3Failure) -> Bool {
         let call = S3Call(.head, key, operation: "\(operation), look at it")
         do throws(S3Failure) {
             let head = try await connection.send(call).headers
-            return head["Content-Length"] == "\(content.byteCount)" && head["ETag"]?.contains("-") == true
+            guard head["Content-Length"] == "\(content.byteCount)", let tag = head["ETag"] else {
+                return false
+            }
+            return Self.tag(of: parts).map { tag == $0 } ?? tag.contains("-")
         } catch {
             guard error.status == 404 else { throw error }
             return false
         }
+    }
+
+    /// The tag of an object made of parts: the MD5 of their MD5s and their count.
+    ///
+    /// - Returns: nil where tags are something else, as for encrypted parts.
+    private static func tag(of parts: [Part]) -> String? {
+        guard parts.allSatisfy({ $0.tag == "\"\($0.md5.hexText)\"" }) else { return nil }
+        let digest = Insecure.MD5.hash(data: parts.reduce(into: Data()) { $0 += $1.md5 })
+        return "\"\(digest.hexText)-\(parts.count)\""
     }
 }
 

@@ -2,8 +2,8 @@ import Crypto
 import Foundation
 import MarketData
 
-/// What a request is signed with.
-package struct S3Credentials: Sendable, Equatable {
+/// What a request is signed with. Its description has no secret in it.
+package struct S3Credentials: Sendable, Equatable, CustomStringConvertible {
     package var accessKey: String
     /// A secret.
     package var secretKey: String
@@ -12,6 +12,8 @@ package struct S3Credentials: Sendable, Equatable {
         self.accessKey = accessKey
         self.secretKey = secretKey
     }
+
+    package var description: String { "the secret of \(accessKey)" }
 }
 
 /// Signs requests as AWS Signature Version 4 wants it (Amazon S3 API reference, "Signature Calculations for
