@@ -1,3 +1,5 @@
+import MarketData
+
 /// One step as the request says it, before edges, types and fan-out are resolved.
 struct StepDraft {
     private static let names = [
@@ -5,7 +7,7 @@ struct StepDraft {
         "start_timeout_seconds", "heartbeat_timeout_seconds", "locks", "semaphores", "params",
     ]
     private static let parameterNames = [
-        "interval", "collection_name", "attempts_max", "dead_letters_max", "timeout_seconds",
+        "interval", "source", "collection_name", "attempts_max", "dead_letters_max", "timeout_seconds",
     ]
     private static let dummyParameterNames = DummyParameters.names + ["attempts_max", "timeout_seconds"]
 
@@ -53,7 +55,9 @@ struct StepDraft {
             reader.value("params") ?? .object([:]), path: reader.place("params"),
             known: target == .dummyService ? Self.dummyParameterNames : Self.parameterNames)
         limits = try StepLimits(reader, parameters)
-        workerSettings = target == .dummyService ? try DummyParameters.settings(parameters) : nil
+        workerSettings =
+            target == .dummyService
+            ? try DummyParameters.settings(parameters) : try Self.source(parameters, target)
         interval = try parameters.string("interval")
         deadLettersMax = try parameters.integer("dead_letters_max", in: 0...1_000_000_000)
         collectionName = try Self.collectionName(parameters, target)
@@ -68,6 +72,23 @@ struct StepDraft {
         step.deadLettersMax = deadLettersMax ?? PlannedStep.deadLettersDefault
         step.workerSettings = workerSettings
         limits.apply(to: &step)
+    }
+
+    /// `params.source` of a loader, as its worker reads it.
+    private static func source(
+        _ parameters: ObjectReader, _ target: Target
+    ) throws(RequestError) -> [String: String]? {
+        guard let text = try parameters.string("source") else { return nil }
+        guard target.isProducer else {
+            throw parameters.invalid(
+                "source", text, "\(target.rawValue) loads nothing", hint: "Give it to the step that loads")
+        }
+        guard let source = FeedSource(rawValue: text) else {
+            throw parameters.invalid(
+                "source", text, "There is no source \(text.prefix(20))",
+                hint: "One of \(FeedSource.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return ["EXCHANGE_SOURCE": source.rawValue]
     }
 
     private static func collectionName(
