@@ -145,7 +145,11 @@ struct WorkerProgramTests {
         }
     }
 
-    @Test func `works on when its log has reached its bound`() async throws {
+    @Test(
+        .disabled(
+            if: ProcessInfo.processInfo.environment["STREAMFORGE_TEST_SANITIZER"] != nil,
+            "a sanitizer keeps its own files, which may not grow beyond the bound either"))
+    func `works on when its log has reached its bound`() async throws {
         try await withStage { stage in
             let limits = ProcessLimits(openFiles: 256, fileBytes: 600)
             let worker = try await stage.launch(stage.environment(records: 5), limits: limits)
