@@ -84,6 +84,28 @@ package struct RecordLoad<Source: RecordSource>: Sendable {
     }
 
     private func load(_ producer: KafkaProducer, _ progress: inout LoadProgress) async throws -> LoadOutcome {
+        let writer = TransactionWriter(producer: producer, output: plan.output, ports: ports, limits: limits)
+        if let shared = plan.shared {
+            resume(shared, &progress)
+        } else if try await resume(&progress) {
+            return .finished
+        }
+        return try await load(writer, &progress)
+    }
+
+    /// A partition that others write to as well is not read for what an earlier attempt wrote.
+    private func resume(_ shared: SharedRoute, _ progress: inout LoadProgress) {
+        // A further round of this attempt knows better what is committed.
+        if progress.lastSeq == 0, let resume = shared.resume {
+            progress.lastSeq = resume.sequence
+            progress.firstKey = resume.firstKey
+            progress.lastKey = resume.key
+        }
+        if progress.lastSeq > 0 { ports.report(progress) }
+    }
+
+    /// - Returns: whether all is done.
+    private func resume(_ progress: inout LoadProgress) async throws -> Bool {
         let tail = PartitionTail(
             kafka: ports.kafka, observe: ports.observeKafka, partition: plan.output,
             misfit: { source.misfit(key: $0, value: $1) }, waitMax: limits.tailWaitMax)
@@ -101,10 +123,9 @@ package struct RecordLoad<Source: RecordSource>: Sendable {
             progress.lastSeq = marker.count
             progress.firstKey = marker.firstKey
             progress.lastKey = marker.lastKey
-            return .finished
+            return true
         }
-        let writer = TransactionWriter(producer: producer, output: plan.output, ports: ports, limits: limits)
-        return try await load(writer, &progress)
+        return false
     }
 
     private func load(
