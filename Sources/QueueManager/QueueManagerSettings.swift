@@ -80,7 +80,8 @@ package enum QueueManagerSettings {
 
     package static let sharedPartitions = Setting<Int32>.integer(
         "SHARED_TOPIC_PARTITIONS", in: 1...1_000, example: "12",
-        doc: "Partitions of a shared topic when it is created: as many connectors can share it; never changed "
+        doc:
+            "Partitions of a shared topic when it is created: as many connectors can share it; never changed "
             + "afterwards."
     ).fallback("12")
     package static let sharedRetention = Setting<Duration>.seconds(

@@ -6,13 +6,14 @@ import Testing
 import Workflow
 
 extension Rig {
-    var kafka: KafkaConnection { KafkaConnection(bootstrapServers: environment["KAFKA_BOOTSTRAP_SERVERS"] ?? "") }
+    var kafka: KafkaConnection { KafkaConnection(environment["KAFKA_BOOTSTRAP_SERVERS"] ?? "") }
 
     func waitUntilReady(_ base: String, _ child: ChildProcess) async throws {
         let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline {
             let request = HTTPRequest(
-                .get, "\(base)/health/ready", timeouts: HTTPTimeouts(connect: .seconds(1), whole: .seconds(2)))
+                .get, "\(base)/health/ready", timeouts: HTTPTimeouts(connect: .seconds(1), whole: .seconds(2))
+            )
             // No answer yet is what is waited for.
             if let answer = try? await http.execute(request), answer.status == 200 { return }
             try #require(child.exit == nil, "the program ended at its start")

@@ -29,7 +29,8 @@ struct Rig: Sendable {
     ///   - variables: for all programs of the stack.
     ///   - settings: of the queue-manager, beside those that follow from the stack.
     static func with(
-        candles: [String] = ["BTCUSDT", "1INCHUSDT"], trades: [String] = [], _ variables: [String: String] = [:], settings: [String: String] = [:],
+        candles: [String] = ["BTCUSDT", "1INCHUSDT"], trades: [String] = [],
+        _ variables: [String: String] = [:], settings: [String: String] = [:],
         _ body: @escaping @Sendable (Rig) async throws -> Void
     ) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "e2e-\(UUID().uuidString)").path

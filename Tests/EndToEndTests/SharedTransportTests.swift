@@ -44,7 +44,9 @@ struct SharedTransportTests {
         }
     }
 
-    @Test func `finishes although a connector is killed while records flow and another joins later`() async throws {
+    @Test func `finishes although a connector is killed while records flow and another joins later`()
+        async throws
+    {
         try await Rig.with(candles: Self.symbols) { rig in
             _ = try await ConnectorProcess.start(rig, "one")
             let victim = try await ConnectorProcess.start(rig, "two")
@@ -143,7 +145,9 @@ struct SharedTransportTests {
     /// Some records are stored, and not all of them.
     private static func waitUntilHalf(_ rig: Rig, _ id: String, _ symbols: [String]) async throws {
         _ = try await rig.api.wait(for: id) { queue in
-            symbols.allSatisfy { (1..<2016).contains(queue.instance("store", $0)?["records_read"]?.integer ?? 0) }
+            symbols.allSatisfy {
+                (1..<2016).contains(queue.instance("store", $0)?["records_read"]?.integer ?? 0)
+            }
         }
     }
 

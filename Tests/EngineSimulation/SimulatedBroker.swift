@@ -11,7 +11,8 @@ final class SimulatedBroker: @unchecked Sendable {
 
     /// What a broker holds beside our queues' topics: the shared ones, and those of another installation.
     static let foreignTopics = [
-        controlTopic, eventsTopic, "sf-pool-dummy-service", "market-candles", "market-candles-dead", "wf-other-bbbbb1-data",
+        controlTopic, eventsTopic, "sf-pool-dummy-service", "market-candles", "market-candles-dead",
+        "wf-other-bbbbb1-data",
         "wf-other-bbbbb1-data-dead",
     ]
 

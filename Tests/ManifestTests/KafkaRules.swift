@@ -87,7 +87,8 @@ struct KafkaRules {
                 Int64(
                     told(
                         isConnector
-                            ? QueueManagerSettings.sharedPartitions : QueueManagerSettings.poolPartitions)) ?? 0
+                            ? QueueManagerSettings.sharedPartitions : QueueManagerSettings.poolPartitions))
+                ?? 0
             if (scaler["spec", "maxReplicaCount"]?.integer ?? 100) > partitions {
                 problems.append("\(scaler.title): maxReplicaCount is above the \(partitions) partitions")
             }
@@ -227,7 +228,8 @@ struct KafkaNeed: Hashable, CustomStringConvertible {
             + needs("topic", sharedLetters, "Describe", "Write")
             + needs("group", [DerivedName.connectorGroup], "Read") + reader + producer
         users["streamforge-worker"] =
-            worker + needs("topic", shared, "Describe", "Write") + needs("topic", names.data, "Describe", "Read", "Write")
+            worker + needs("topic", shared, "Describe", "Write")
+            + needs("topic", names.data, "Describe", "Read", "Write")
             + needs("topic", names.letters, "Describe", "Write")
             + needs("transactionalId", [names.transactionalID], "Describe", "Write")
             + needs("group", [names.group], "Read") + reader + producer

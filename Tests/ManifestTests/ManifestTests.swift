@@ -69,7 +69,9 @@ struct OverlayTests {
         Mistake("maxReplicaCount: 12", "maxReplicaCount: 13", finds: "above the 12 partitions"),
         Mistake("consumerGroup: sf-arango-connector", "consumerGroup: sf", finds: "is not the connectors'"),
         Mistake("topic: market-trades", "topic: market-candles", finds: "the lag of market-trades"),
-        Mistake("  name: market-trades-dead\n", "  name: market-dead\n", finds: "no KafkaTopic market-trades-dead"),
+        Mistake(
+            "  name: market-trades-dead\n", "  name: market-dead\n", finds: "no KafkaTopic market-trades-dead"
+        ),
         Mistake("name: sf-wf-\n", "name: sf-w-\n", finds: "may not"),
         Mistake("      - Delete\n", "      - Delete\n      - Alter\n", finds: "may Alter topic wf-*"),
         Mistake("consumerGroup: sf-pool-dummy-service", "consumerGroup: pool", finds: "is not the pool's"),

@@ -18,10 +18,13 @@ struct SharedTransportTests {
         return rig
     }
 
-    private func store(_ rig: StateRig) -> InstanceID { rig.queue.plan.instances[rig.queue.plan.symbols.count] }
+    private func store(_ rig: StateRig) -> InstanceID {
+        rig.queue.plan.instances[rig.queue.plan.symbols.count]
+    }
 
     private func say(
-        _ rig: inout StateRig, _ status: QueueEvent.Status, seq: Int64, attempt: Int = 1, reason: EndReason? = nil,
+        _ rig: inout StateRig, _ status: QueueEvent.Status, seq: Int64, attempt: Int = 1,
+        reason: EndReason? = nil,
         counts: InstanceCounts = InstanceCounts()
     ) -> Bool {
         let id = store(rig)
@@ -29,7 +32,8 @@ struct SharedTransportTests {
             QueueEvent(
                 status: status, reason: reason?.rawValue, queueID: rig.queue.queueID, step: id.step,
                 instance: id.instance, attempt: attempt, seq: seq, producer: "p",
-                workerID: DerivedName.connectorGroup, symbol: "BTCUSDT", type: "t", message: "m", counts: counts,
+                workerID: DerivedName.connectorGroup, symbol: "BTCUSDT", type: "t", message: "m",
+                counts: counts,
                 timestamp: 1),
             rig.context)
     }
@@ -72,7 +76,7 @@ struct SharedTransportTests {
         rig.apply(.jobGone(rig.attempt))
         rig.look()
         #expect(rig.queue.status == .finished)
-        #expect(rig.queue.attempts.values.allSatisfy(\.isGone))
+        #expect(rig.queue.attempts.values.allSatisfy { $0.isGone })
     }
 
     @Test func `a stop ends it at once, and its command still goes out`() throws {
@@ -116,7 +120,9 @@ struct SharedTransportTests {
         var rig = try rig()
         rig.look()
         rig.apply(.launched(rig.attempt, JobHandle(launcher: "quiet", fields: [:])))
-        rig.say(.finished, seq: 2, counts: InstanceCounts(recordsRead: 5, recordsWritten: 5, lastKey: "k", lastSeq: 5))
+        rig.say(
+            .finished, seq: 2,
+            counts: InstanceCounts(recordsRead: 5, recordsWritten: 5, lastKey: "k", lastSeq: 5))
         rig.apply(.jobGone(rig.attempt))
         #expect(say(&rig, .error, seq: 9, reason: .retriable))
         rig.look()
@@ -124,9 +130,9 @@ struct SharedTransportTests {
         rig.apply(.retry(from: nil, actor: "api"))
         rig.apply(.begin)
         #expect(rig.look().effects == ["launch work[BTCUSDT]/2"])
-        let environment = try #require(
-            JobEnvironment(controlTopic: "c", eventsTopic: "e").environment(
-                of: try #require(rig.live), in: rig.queue))
+        let live = try #require(rig.live)
+        let jobs = JobEnvironment(controlTopic: "c", eventsTopic: "e")
+        let environment = try #require(jobs.environment(of: live, in: rig.queue))
         #expect(environment["SINK_ATTEMPT"] == "2" && environment["RESUME_SEQ"] == nil)
     }
 
@@ -134,7 +140,8 @@ struct SharedTransportTests {
         var rig = try rig()
         rig.look()
         let jobs = JobEnvironment(controlTopic: "c", eventsTopic: "e")
-        let first = try #require(jobs.environment(of: try #require(rig.live), in: rig.queue))
+        let one = try #require(rig.live)
+        let first = try #require(jobs.environment(of: one, in: rig.queue))
         #expect(first["TRANSPORT"] == "shared" && first["KAFKA_TOPIC"] == "market-candles")
         #expect(first["SINK_STEP"] == "store" && first["SINK_INSTANCE"] == "BTCUSDT")
         #expect(first["SINK_ATTEMPT"] == "1" && first["KAFKA_PARTITIONS"] == nil)
@@ -144,7 +151,8 @@ struct SharedTransportTests {
         let id = rig.id
         _ = rig.queue.apply(
             QueueEvent(
-                status: .loading, queueID: rig.queue.queueID, step: id.step, instance: id.instance, attempt: 1,
+                status: .loading, queueID: rig.queue.queueID, step: id.step, instance: id.instance,
+                attempt: 1,
                 seq: 2, producer: "p", workerID: "w", symbol: "s", type: "t", message: "m",
                 counts: InstanceCounts(recordsRead: 7, recordsWritten: 7, lastKey: "key7", lastSeq: 7),
                 extra: ["first_key": .string("key1")], timestamp: 1), rig.context)
@@ -152,7 +160,8 @@ struct SharedTransportTests {
         rig.apply(.jobGone(rig.attempt))
         rig.now += 60_000
         #expect(rig.look().effects == ["launch work[BTCUSDT]/2"])
-        let second = try #require(jobs.environment(of: try #require(rig.live), in: rig.queue))
+        let two = try #require(rig.live)
+        let second = try #require(jobs.environment(of: two, in: rig.queue))
         #expect(second["RESUME_KEY"] == "key7" && second["RESUME_SEQ"] == "7")
         #expect(second["RESUME_FIRST_KEY"] == "key1" && second["SINK_ATTEMPT"] == "1")
     }

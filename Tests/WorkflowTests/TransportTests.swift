@@ -23,7 +23,9 @@ struct TransportTests {
         }
     }
 
-    @Test func `a request says how records travel, and dedicated is what it means when it says nothing`() throws {
+    @Test func `a request says how records travel, and dedicated is what it means when it says nothing`()
+        throws
+    {
         #expect(try plan("\(Self.load),\(Self.store)").transport == .shared)
         #expect(try plan("\(Self.load),\(Self.store)", #""dedicated""#).transport == .dedicated)
         let short = #"{"symbol":"BTCUSDT","type":"api_candles_5m","time_range":"2024-08-01:2024-08-01"}"#
@@ -31,11 +33,15 @@ struct TransportTests {
         #expect(built.transport == .dedicated)
     }
 
-    @Test func `a plan that an earlier version stored is dedicated, and a shared one is read again as it was`() throws {
+    @Test
+    func `a plan that an earlier version stored is dedicated, and a shared one is read again as it was`()
+        throws
+    {
         let shared = try plan("\(Self.load),\(Self.store)")
         #expect(try MessageCodec.decode(Plan.self, from: MessageCodec.encode(shared)) == shared)
-        guard case .object(var members) = try MessageCodec.decode(
-            JSONValue.self, from: MessageCodec.encode(shared))
+        guard
+            case .object(var members) = try MessageCodec.decode(
+                JSONValue.self, from: MessageCodec.encode(shared))
         else {
             Issue.record("a plan is no object")
             return
@@ -48,7 +54,9 @@ struct TransportTests {
     @Test func `each instance that produces has one that stores, and only in a shared plan`() throws {
         let shared = try plan("\(Self.load),\(Self.store)")
         let (load, store) = (shared.steps[0].id, shared.steps[1].id)
-        #expect(shared.sink(of: InstanceID(step: load, instance: "ETHUSDT")) == InstanceID(step: store, instance: "ETHUSDT"))
+        #expect(
+            shared.sink(of: InstanceID(step: load, instance: "ETHUSDT"))
+                == InstanceID(step: store, instance: "ETHUSDT"))
         #expect(shared.sink(of: InstanceID(step: store, instance: "ETHUSDT")) == nil)
         #expect(shared.isShared(store) && !shared.isShared(load))
         let dedicated = try plan("\(Self.load),\(Self.store)", #""dedicated""#)
@@ -59,7 +67,8 @@ struct TransportTests {
     @Test(arguments: [
         (load, #""shared""#, "transport", "0 steps read the records of load"),
         (
-            "\(load),\(store),{\"id\":\"copy\",\"target\":\"arango-connector\",\"input\":\"load\"}", #""shared""#,
+            "\(load),\(store),{\"id\":\"copy\",\"target\":\"arango-connector\",\"input\":\"load\"}",
+            #""shared""#,
             "transport", "2 steps read the records of load"
         ),
         (#"{"id":"a","target":"dummy-service"}"#, #""shared""#, "transport", "no step of it produces"),
@@ -91,6 +100,7 @@ struct TransportTests {
         }
         #expect(Set(partitions) == Set(0..<12))
         #expect(
-            DerivedName.sharedPartition(queue, InstanceID(step: load, instance: "S0"), count: 12) == partitions[0])
+            DerivedName.sharedPartition(queue, InstanceID(step: load, instance: "S0"), count: 12)
+                == partitions[0])
     }
 }

@@ -56,7 +56,8 @@ struct StreamforgeWorker: AsyncParsableCommand {
             await SharedConnectorProgram.run(environment: environment).exitProcess()
         }
         guard let kind = Self.kinds.first(where: { $0.name == kind }) else {
-            let known = (Self.kinds.map(\.name) + [PoolProgram.name, SharedConnectorProgram.name]).joined(separator: ", ")
+            let known = (Self.kinds.map(\.name) + [PoolProgram.name, SharedConnectorProgram.name]).joined(
+                separator: ", ")
             let line = "There is no worker kind \(kind.debugDescription). Known: \(known)\n"
             LogOutput.standardError.write(Array(line.utf8))
             ExitCode.badSetting.exitProcess()

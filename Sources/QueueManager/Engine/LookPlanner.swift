@@ -341,7 +341,9 @@ package struct LookPlanner: Sendable {
     }
 
     private func isWatched(_ attempt: AttemptState, in queue: QueueState) -> Bool {
-        guard !isShared(attempt, in: queue), let target = queue.plan.step(attempt.id.id.step)?.target else { return false }
+        guard !isShared(attempt, in: queue), let target = queue.plan.step(attempt.id.id.step)?.target else {
+            return false
+        }
         return jobs.pollInterval(for: target) != nil
     }
 

@@ -53,7 +53,8 @@ package struct LoaderFrame: Sendable {
             attempt: identity.attempt, traceparent: context.traceparent?.description)
         plan.shared = route
         let observer = LoaderObserver(context, noun: noun)
-        let meter = ExchangeMeter(observer: observer, noun: noun, tellsFirstKey: route != nil) { [context] counts, message, extra in
+        let meter = ExchangeMeter(observer: observer, noun: noun, tellsFirstKey: route != nil) {
+            [context] counts, message, extra in
             context.loading(counts, message: message, extra: extra)
         }
         let budget = try await LoaderBudget.make(context, requestWeightMax: requestWeightMax, observer)

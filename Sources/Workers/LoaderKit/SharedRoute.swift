@@ -89,7 +89,8 @@ extension SharedRoute {
             throw SettingsError(problems: [
                 SettingProblem(
                     WorkerSettings.transport,
-                    reason: "is shared, which needs SINK_STEP, SINK_INSTANCE, SINK_ATTEMPT and COLLECTION_NAME")
+                    reason:
+                        "is shared, which needs SINK_STEP, SINK_INSTANCE, SINK_ATTEMPT and COLLECTION_NAME")
             ])
         }
         var route = SharedRoute(

@@ -23,7 +23,8 @@ package struct QuietEndpoints: Service {
     private static let waitMax = Duration.milliseconds(500)
 
     package init(
-        endpoints: ServiceEndpoints, health: HealthState, onFailure: @escaping @Sendable (_ detail: String) -> Void
+        endpoints: ServiceEndpoints, health: HealthState,
+        onFailure: @escaping @Sendable (_ detail: String) -> Void
     ) {
         self.endpoints = endpoints
         self.health = health

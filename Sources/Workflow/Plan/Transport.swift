@@ -28,7 +28,9 @@ struct TransportChecks {
     func check() throws(RequestError) {
         guard plan.transport == .shared else { return }
         let producers = plan.steps.filter(\.target.isProducer)
-        guard !producers.isEmpty else { throw refused("no step of it produces records", "Leave transport out") }
+        guard !producers.isEmpty else {
+            throw refused("no step of it produces records", "Leave transport out")
+        }
         for producer in producers {
             let readers = plan.steps.filter { $0.input == producer.id }
             guard readers.count == 1, let reader = readers.first, reader.target == .arangoConnector else {

@@ -69,7 +69,8 @@ package enum WorkerSettings {
     /// `dedicated` or `shared`; what it means is the domain's.
     package static let transport = Setting.text(
         "TRANSPORT", example: "shared",
-        doc: "`shared`: the data topic is one of all queues, and each record says whose it is; else `dedicated`."
+        doc:
+            "`shared`: the data topic is one of all queues, and each record says whose it is; else `dedicated`."
     ).fallback("dedicated")
     package static let sinkStep = Setting.text(
         "SINK_STEP", example: "store", doc: "With `TRANSPORT` `shared`, the step that stores its records."

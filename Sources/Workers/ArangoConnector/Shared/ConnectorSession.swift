@@ -120,7 +120,8 @@ struct ConnectorSession {
             guard desk.settle(result, of: job, now: .now) else {
                 throw KafkaError(
                     .other, operation: "store \(job.tag.name.rawValue)",
-                    detail: "what became of a batch is not known: its partition is read anew", isRetriable: true)
+                    detail: "what became of a batch is not known: its partition is read anew",
+                    isRetriable: true)
             }
         }
     }

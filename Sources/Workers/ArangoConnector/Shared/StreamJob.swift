@@ -120,7 +120,9 @@ struct StreamJobRunner: Sendable {
         var progress = before
         for _ in 0..<Self.racesMax {
             let batch = whole.remaining(after: progress)
-            if batch.documents.isEmpty, batch.letterSequences.isEmpty, progress.lastSequence >= whole.lastSequence {
+            if batch.documents.isEmpty, batch.letterSequences.isEmpty,
+                progress.lastSequence >= whole.lastSequence
+            {
                 return progress
             }
             let from = progress
@@ -236,7 +238,8 @@ struct StreamJobRunner: Sendable {
         if found < expected, job.ticket.isAbandoned {
             throw ConnectorError(.stopped, "stopped while the range was counted")
         }
-        return try RangeCount.verdict(found: found, expected: expected, marker, deadLetters: progress.deadLetters)
+        return try RangeCount.verdict(
+            found: found, expected: expected, marker, deadLetters: progress.deadLetters)
     }
 
     private func close(

@@ -22,7 +22,9 @@ struct RangeCount: Sendable {
             let found = try await patience.call { _ throws(StoreError) in
                 try await store.count(in: collection, range: range)
             }
-            if found >= expected || ContinuousClock.now >= deadline || patience.hooks.shouldStop() { return found }
+            if found >= expected || ContinuousClock.now >= deadline || patience.hooks.shouldStop() {
+                return found
+            }
             try? await Task.sleep(for: Self.pause)
         }
     }

@@ -128,7 +128,8 @@ package struct StreamConnector: Sendable {
         }
         let expected = marker.count - progress.deadLetters
         let count = RangeCount(
-            store: parts.store, collection: stream.collection, symbol: stream.symbol, interval: stream.interval)
+            store: parts.store, collection: stream.collection, symbol: stream.symbol,
+            interval: stream.interval)
         let found = try await count.documents(
             of: marker, atLeast: expected, StorePatience(limits: limits, hooks: hooks))
         hooks.observe(.confirmed(documents: found, expected: expected))
