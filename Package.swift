@@ -116,8 +116,8 @@ let package = Package(
         module(
             "ArangoConnector", path: "Sources/Workers/ArangoConnector",
             [
-                "WorkerKit", "Workflow", "MarketData", "RecordChecks", "ServiceRuntime", "KafkaBridge",
-                "DocumentStores",
+                "WorkerKit", "Workflow", "MarketData", "RecordChecks", "ServiceRuntime", "ServiceEndpoints",
+                "KafkaBridge", "DocumentStores", logging, metrics, lifecycle,
             ]),
 
         // Commands to workers by hand.
@@ -274,8 +274,8 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "LocalStack", "HTTPBridge", "KubernetesBridge", "MarketData", "Workflow", "PostgresBridge",
-                "ServiceRuntime", logging, lifecycle,
+                "LocalStack", "HTTPBridge", "KafkaBridge", "KubernetesBridge", "MarketData", "Workflow",
+                "PostgresBridge", "ServiceRuntime", logging, lifecycle,
             ]),
     ],
     swiftLanguageModes: [.v6]

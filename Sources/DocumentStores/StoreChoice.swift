@@ -51,11 +51,12 @@ package enum StoreChoice: Sendable {
             caFile: values[ArangoSettings.certificateAuthorityPath])
     }
 
-    package func open() async throws(StoreError) -> any DocumentStore {
+    /// - Parameter connectionsMax: how many calls are made at the same time, as far as the store has connections.
+    package func open(connectionsMax: Int = 2) async throws(StoreError) -> any DocumentStore {
         switch self {
         case .arangoDB(let settings): ArangoDBDocumentStore(settings)
         case .postgreSQL(let currentURL):
-            try await PostgreSQLDocumentStore.open(currentURL: currentURL, connectionsMax: 2)
+            try await PostgreSQLDocumentStore.open(currentURL: currentURL, connectionsMax: connectionsMax)
         }
     }
 }

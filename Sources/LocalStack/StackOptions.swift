@@ -11,6 +11,8 @@ package struct StackOptions: Sendable {
     /// Pool workers to run, and the targets they take.
     package var poolWorkers = 0
     package var poolTargets: [String] = []
+    /// Connectors of shared topics to run.
+    package var connectors = 0
     /// Folder of `streamforge`, `queue-manager` and `streamforge-worker`.
     package var programsDirectory = StackPrograms.ownDirectory
     /// Passed on to the parts, and read: where `POSTGRES_URL`, `KAFKA_BOOTSTRAP_SERVERS`, `ARANGO_URL` or

@@ -47,6 +47,10 @@ struct StackStarter: Sendable {
             // After the queue-manager, which makes the topics of pool and commands.
             if options.poolWorkers > 0 { tell("Starting \(options.poolWorkers) pool workers") }
             for number in 0..<options.poolWorkers { try await startPoolWorker(number, variables) }
+            if options.connectors > 0 { tell("Starting \(options.connectors) connectors of shared topics") }
+            for number in 0..<options.connectors {
+                try await startConnector(number, variables, isKafka: kafka.kind != .noidaDB)
+            }
         }
         return (addresses, variables)
     }
@@ -143,20 +147,38 @@ struct StackStarter: Sendable {
     private static let poolTargets = "POOL_TARGETS"
 
     private func startPoolWorker(_ number: Int, _ variables: [String: String]) async throws {
-        let program = try StackPrograms.path("streamforge-worker", in: options.programsDirectory)
-        let port = try choosePort(0, of: "pool worker")
         var environment = environment(variables)
-        environment["HTTP_HOST"] = "127.0.0.1"
-        environment["PORT"] = "\(port)"
         // Stable: noida-db never forgets a member that died without a name.
         environment["POOL_WORKER_ID"] = "\(folder.stackID)-\(number)"
+        try await startStaying("pool", "pool worker", number, environment)
+    }
+
+    private func startConnector(_ number: Int, _ variables: [String: String], isKafka: Bool) async throws {
+        var environment = environment(variables)
+        if !isKafka {
+            // It never forgets a member that died without a name, and knows no cooperative assignment.
+            environment["CONNECTOR_MEMBER_ID"] = "\(folder.stackID)-\(number)"
+            environment["CONNECTOR_ASSIGNMENT"] = "range"
+        }
+        try await startStaying("connector", "connector", number, environment)
+    }
+
+    /// Starts a worker that stays and takes what comes.
+    private func startStaying(
+        _ kind: String, _ name: String, _ number: Int, _ variables: [String: String]
+    ) async throws {
+        let program = try StackPrograms.path("streamforge-worker", in: options.programsDirectory)
+        let port = try choosePort(0, of: name)
+        var environment = variables
+        environment["HTTP_HOST"] = "127.0.0.1"
+        environment["PORT"] = "\(port)"
         // Ended by us, after the queue-manager, and not as one of its workers.
         environment[MarkedProcesses.variable] = nil
         let command = ChildProcess.Command(
-            program, ["pool"], environment: environment, logFile: "\(folder.logs)/pool-\(number).log",
+            program, [kind], environment: environment, logFile: "\(folder.logs)/\(kind)-\(number).log",
             diesWithParent: true)
         let part = HTTPPart(
-            name: "pool worker \(number)", command: command,
+            name: "\(name) \(number)", command: command,
             readyURL: "http://127.0.0.1:\(port)/health/ready",
             limit: options.startLimit, grace: options.stopGrace)
         parts.add(try await part.start())

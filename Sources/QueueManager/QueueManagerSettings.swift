@@ -78,6 +78,17 @@ package enum QueueManagerSettings {
         doc: "How long a final queue's data topics are kept."
     ).fallback("0")
 
+    package static let sharedPartitions = Setting<Int32>.integer(
+        "SHARED_TOPIC_PARTITIONS", in: 1...1_000, example: "12",
+        doc:
+            "Partitions of a shared topic when it is created: as many connectors can share it; never changed "
+            + "afterwards."
+    ).fallback("12")
+    package static let sharedRetention = Setting<Duration>.seconds(
+        "SHARED_TOPIC_KEEP_SECONDS", in: 3_600...31_622_400, example: "604800",
+        doc: "How long records stay in a shared topic when it is created: connectors may be away for so long."
+    ).fallback("604800")
+
     package static let table = SettingsTable(
         program: "queue-manager",
         groups: [
@@ -92,6 +103,9 @@ package enum QueueManagerSettings {
                 ]),
             LimitSettings.group, UpkeepSettings.group,
             SettingsGroup(
+                SharedTopicSettings.group.title,
+                SharedTopicSettings.group.settings + [sharedPartitions, sharedRetention]),
+            SettingsGroup(
                 "Local workers",
                 [
                     workerPath, workerLogDirectory, workerHTTPPort, workerOpenFiles, workerMemory,
@@ -105,7 +119,14 @@ package enum QueueManagerSettings {
             lease: values[WorkerSettings.lease], startLimit: values[startLimit],
             stopGrace: values[stopGrace], topicKeep: values[topicKeep])
         policy.limits = LimitSettings.limits(values)
+        policy.shared = shared(values)
         return policy
+    }
+
+    package static func shared(_ values: SettingValues) -> SharedTopics {
+        SharedTopics(
+            candles: values[SharedTopicSettings.candles], trades: values[SharedTopicSettings.trades],
+            partitions: values[sharedPartitions], retention: values[sharedRetention])
     }
 
     /// What local workers get from our own environment: the same settings under the same names, so that a

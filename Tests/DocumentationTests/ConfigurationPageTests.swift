@@ -18,7 +18,7 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
         QueueManagerSettings.table, WorkerProgram.table(CandleLoader.kind),
         WorkerProgram.table(TradeLoader.kind),
         WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(DummyWorker.kind),
-        PoolProgram.table, StackSettings.table,
+        PoolProgram.table, SharedConnectorProgram.table, StackSettings.table,
     ]
 
     private static var page: String {

@@ -19,13 +19,18 @@ struct Rig: Sendable {
     let manager: QueueManagerProcess
     /// The queue-manager's.
     let environment: [String: String]
+    /// Where the programs are, and where data and logs go.
+    let programs: String
+    let folder: String
 
     /// - Parameters:
-    ///   - trades: symbols with recorded trades, besides the candles of two symbols.
+    ///   - candles: symbols with recorded candles.
+    ///   - trades: symbols with recorded trades, and candles too.
     ///   - variables: for all programs of the stack.
     ///   - settings: of the queue-manager, beside those that follow from the stack.
     static func with(
-        trades: [String] = [], _ variables: [String: String] = [:], settings: [String: String] = [:],
+        candles: [String] = ["BTCUSDT", "1INCHUSDT"], trades: [String] = [],
+        _ variables: [String: String] = [:], settings: [String: String] = [:],
         _ body: @escaping @Sendable (Rig) async throws -> Void
     ) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "e2e-\(UUID().uuidString)").path
@@ -33,7 +38,7 @@ struct Rig: Sendable {
         var environment = ProcessInfo.processInfo.environment
         for name in ["POSTGRES_URL", "BINANCE_API_URL", "ARANGO_URL"] { environment[name] = nil }
         environment["EXCHANGE_DATA_DIR"] = try linkRecordings(
-            candles: Set(["BTCUSDT", "1INCHUSDT"] + trades), trades: trades, into: folder)
+            candles: Set(candles + trades), trades: trades, into: folder)
         environment.merge(variables) { _, new in new }
         var options = StackOptions(environment: environment)
         options.dataDirectory = folder
@@ -84,7 +89,8 @@ struct Rig: Sendable {
         let store = PostgresPool(url: try PostgresURL(environment["POSTGRES_URL"] ?? ""), connectionsMax: 2)
         let rig = Rig(
             api: QueueManagerAPI(base: manager.base, http: http), exchange: addresses.exchange, store: store,
-            http: http, manager: manager, environment: environment)
+            http: http, manager: manager, environment: environment, programs: options.programsDirectory,
+            folder: folder)
         do {
             try await body(rig)
         } catch {

@@ -11,7 +11,8 @@ final class SimulatedBroker: @unchecked Sendable {
 
     /// What a broker holds beside our queues' topics: the shared ones, and those of another installation.
     static let foreignTopics = [
-        controlTopic, eventsTopic, "sf-pool-dummy-service", "market-candles", "wf-other-bbbbb1-data",
+        controlTopic, eventsTopic, "sf-pool-dummy-service", "market-candles", "market-candles-dead",
+        "wf-other-bbbbb1-data",
         "wf-other-bbbbb1-data-dead",
     ]
 
@@ -61,7 +62,12 @@ final class SimulatedBroker: @unchecked Sendable {
             return result
         }
         return EngineBroker(
-            createTopic: { name, _, _ in try await call("create topic") { _ = self.topics.insert(name) } },
+            createTopic: { name, _, _ in
+                try await call("create topic") {
+                    // Shared topics are there for good.
+                    if !Self.foreignTopics.contains(name) { self.topics.insert(name) }
+                }
+            },
             deleteTopics: { names in
                 try await call("delete topics") {
                     self.topics.subtract(names)

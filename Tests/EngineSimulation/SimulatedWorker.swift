@@ -43,9 +43,16 @@ struct SimulatedWorker: Sendable {
 
     private enum Ending { case finish, retriable, final, crash, hang }
 
+    /// Who stores what it writes, over a shared topic.
+    private var connector: SimulatedConnector? {
+        SimulatedConnector(world: world, broker: broker, sink: sink, job: running.job, plan: plan)
+    }
+
     private var key: SimulatedSink.Key { .init(queue: running.job.queueID, id: running.job.id) }
 
     func run() async {
+        // Says so where nobody would store what it writes.
+        _ = connector
         await world.sleep(Int64(world.random.pick(5...600)))
         if running.isPooled {
             // The offer waits for a free slot.
@@ -119,6 +126,7 @@ struct SimulatedWorker: Sendable {
             switch ending {
             case .finish:
                 sink.done.insert(key)
+                connector?.take()
                 await finish(.finished, nil, seq + 1, workerID, exit: "exit 0")
             case .retriable: await finish(.error, .retriable, seq + 1, workerID, exit: "exit 20")
             case .final:
@@ -133,6 +141,7 @@ struct SimulatedWorker: Sendable {
                     return
                 }
                 sink.done.insert(key)
+                connector?.take()
                 await finish(.finished, nil, seq + 1, workerID, exit: "exit 0")
             }
             return

@@ -185,6 +185,7 @@ package struct Simulation {
             symbols: symbols, timeRange: "2024-08-01:2024-08-01", steps: steps,
             timeoutSeconds: world.random.chance(0.1) ? Int64(world.random.pick(10...90)) : nil)
         plan.priority = world.random.pick(-2...2)
+        if steps.contains(where: \.target.isProducer), world.random.chance(0.4) { plan.transport = .shared }
         return plan
     }
 

@@ -1,3 +1,4 @@
+import ArangoConnector
 import QueueManager
 import ServiceRuntime
 import WorkerKit
@@ -27,6 +28,9 @@ struct KafkaRules {
         told(QueueManagerSettings.poolTargets).split(separator: ",").compactMap { Target(name: String($0)) }
     }
 
+    /// Where queues with a shared transport write to.
+    private var shared: [String] { [told(SharedTopicSettings.candles), told(SharedTopicSettings.trades)] }
+
     // MARK: Topics
 
     private func topics() -> [String] {
@@ -36,6 +40,10 @@ struct KafkaRules {
             told(TopicSettings.control): told(QueueManagerSettings.topicPartitions),
             told(TopicSettings.events): told(QueueManagerSettings.topicPartitions),
         ]
+        for topic in shared {
+            wanted[topic] = told(QueueManagerSettings.sharedPartitions)
+            wanted[DerivedName.deadLetterTopic(dataTopic: topic)] = "1"
+        }
         for target in pooled {
             wanted[DerivedName.poolTopic(target)] = told(QueueManagerSettings.poolPartitions)
         }
@@ -74,9 +82,18 @@ struct KafkaRules {
             if workload["spec", "replicas"] != nil {
                 problems.append("\(workload.title) has replicas, which undo what \(scaler.title) decides")
             }
-            let partitions = Int64(told(QueueManagerSettings.poolPartitions)) ?? 0
+            let isConnector = target == SharedConnectorProgram.name
+            let partitions =
+                Int64(
+                    told(
+                        isConnector
+                            ? QueueManagerSettings.sharedPartitions : QueueManagerSettings.poolPartitions))
+                ?? 0
             if (scaler["spec", "maxReplicaCount"]?.integer ?? 100) > partitions {
                 problems.append("\(scaler.title): maxReplicaCount is above the \(partitions) partitions")
+            }
+            if isConnector {
+                return problems + lagTriggers(scaler["spec", "triggers"]?.items ?? [], scaler.title)
             }
             let environment =
                 workload.containers.first.map { ContainerEnvironment($0, manifests).values } ?? [:]
@@ -89,6 +106,29 @@ struct KafkaRules {
             }
             return problems
         }
+    }
+
+    /// One a shared topic, each of the connectors' group.
+    private func lagTriggers(_ triggers: [JSONValue], _ title: String) -> [String] {
+        let data = triggers.map { $0["metadata"]?.texts ?? [:] }
+        var problems: [String] = []
+        for topic in shared where !data.contains(where: { $0["topic"] == topic }) {
+            problems.append("\(title): nothing scales on the lag of \(topic)")
+        }
+        for (trigger, data) in zip(triggers, data) {
+            if trigger["type"]?.string != "kafka" { problems.append("\(title): it scales on other than lag") }
+            if data["consumerGroup"] != DerivedName.connectorGroup {
+                problems.append("\(title): its consumerGroup is not the connectors'")
+            }
+            if data["bootstrapServers"] != manager[KafkaSettings.bootstrapServers.name] {
+                problems.append("\(title): its bootstrapServers are others than the programs'")
+            }
+            let login = trigger["authenticationRef", "name"]?.string ?? ""
+            if manifests.first("TriggerAuthentication", login) == nil {
+                problems.append("\(title): there is no TriggerAuthentication \(login)")
+            }
+        }
+        return problems
     }
 
     private func trigger(_ trigger: JSONValue, slots: String) -> [String] {
@@ -127,7 +167,8 @@ struct KafkaRules {
         let all = manifests.all("KafkaUser")
         guard !all.isEmpty else { return [] }
         let needs = try KafkaNeed.byUser(
-            control: told(TopicSettings.control), events: told(TopicSettings.events), pooled: pooled)
+            control: told(TopicSettings.control), events: told(TopicSettings.events), pooled: pooled,
+            shared: shared)
         var problems = Set(needs.keys).symmetricDifference(all.map(\.name)).sorted()
             .map { "KafkaUser \($0) is not on both sides" }
         for user in all {
@@ -162,7 +203,10 @@ struct KafkaNeed: Hashable, CustomStringConvertible {
     var description: String { "\(operation) \(type) \(name)" }
 
     /// What the clients of each user ask the broker for; names are made as the programs make them.
-    static func byUser(control: String, events: String, pooled: [Target]) throws -> [String: Set<KafkaNeed>] {
+    static func byUser(
+        control: String, events: String, pooled: [Target], shared: [String]
+    ) throws -> [String: Set<KafkaNeed>] {
+        let sharedLetters = shared.map { DerivedName.deadLetterTopic(dataTopic: $0) }
         let names = try QueueNames()
         let offers = pooled.map { DerivedName.poolTopic($0) }
         let reader = needs("group", ["sf-reader"], "Describe")
@@ -177,8 +221,15 @@ struct KafkaNeed: Hashable, CustomStringConvertible {
             + needs("topic", names.data + names.letters, "Create", "Delete", "Describe")
             + needs("topic", names.letters, "Read") + needs("topic", offers, "Create", "Describe", "Write")
             + needs("group", offers.map { DerivedName.poolGroup(topic: $0) }, "Describe") + reader + producer
+            + needs("topic", shared + sharedLetters, "Create", "Describe")
+            + needs("topic", sharedLetters, "Read")
+        users["streamforge-connector"] =
+            worker + needs("topic", shared, "Describe", "Read")
+            + needs("topic", sharedLetters, "Describe", "Write")
+            + needs("group", [DerivedName.connectorGroup], "Read") + reader + producer
         users["streamforge-worker"] =
-            worker + needs("topic", names.data, "Describe", "Read", "Write")
+            worker + needs("topic", shared, "Describe", "Write")
+            + needs("topic", names.data, "Describe", "Read", "Write")
             + needs("topic", names.letters, "Describe", "Write")
             + needs("transactionalId", [names.transactionalID], "Describe", "Write")
             + needs("group", [names.group], "Read") + reader + producer
@@ -186,8 +237,10 @@ struct KafkaNeed: Hashable, CustomStringConvertible {
             worker + needs("topic", offers, "Describe", "Read")
             + needs("group", offers.map { DerivedName.poolGroup(topic: $0) }, "Read") + reader + producer
         users["streamforge-keda"] =
-            needs("topic", offers, "Describe")
-            + needs("group", offers.map { DerivedName.poolGroup(topic: $0) }, "Describe")
+            needs("topic", offers + shared, "Describe")
+            + needs(
+                "group", offers.map { DerivedName.poolGroup(topic: $0) } + [DerivedName.connectorGroup],
+                "Describe")
         return users.mapValues(Set.init)
     }
 

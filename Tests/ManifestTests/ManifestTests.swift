@@ -67,6 +67,11 @@ struct OverlayTests {
         Mistake("partitions: 12", "partitions: 6", finds: "has not 12 partitions"),
         Mistake("retention.ms: 604800000", "retention.ms: 86400000", finds: "less than 7 days"),
         Mistake("maxReplicaCount: 12", "maxReplicaCount: 13", finds: "above the 12 partitions"),
+        Mistake("consumerGroup: sf-arango-connector", "consumerGroup: sf", finds: "is not the connectors'"),
+        Mistake("topic: market-trades", "topic: market-candles", finds: "the lag of market-trades"),
+        Mistake(
+            "  name: market-trades-dead\n", "  name: market-dead\n", finds: "no KafkaTopic market-trades-dead"
+        ),
         Mistake("name: sf-wf-\n", "name: sf-w-\n", finds: "may not"),
         Mistake("      - Delete\n", "      - Delete\n      - Alter\n", finds: "may Alter topic wf-*"),
         Mistake("consumerGroup: sf-pool-dummy-service", "consumerGroup: pool", finds: "is not the pool's"),

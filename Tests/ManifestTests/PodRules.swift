@@ -97,8 +97,10 @@ struct PodRules {
         }
         // A static member sends no LeaveGroup: each one that is scaled in would hold its partitions.
         let isNumbered = workload.kind == "StatefulSet"
-        if !isNumbered, workload.containers.contains(where: { environment($0)["POOL_WORKER_ID"] != nil }) {
-            problems.append("POOL_WORKER_ID is for a StatefulSet")
+        for name in ["POOL_WORKER_ID", "CONNECTOR_MEMBER_ID"] where !isNumbered {
+            if workload.containers.contains(where: { environment($0)[name] != nil }) {
+                problems.append("\(name) is for a StatefulSet")
+            }
         }
         return problems
     }

@@ -21,6 +21,7 @@ struct SettingRules {
     /// By the container's name.
     private static let programs: [String: SettingsTable] = [
         "queue-manager": QueueManagerSettings.table, "pool": PoolProgram.table,
+        "connector": SharedConnectorProgram.table,
     ]
 
     func problems() -> [String] {
@@ -97,8 +98,14 @@ struct SettingRules {
 
     private func image() -> [String] {
         guard let image = told(KubernetesSettings.image) else { return ["K8S_IMAGE is not set"] }
-        let pool = manifests.first("Deployment", "pool")?.containers.first?["image"]?.string
-        return pool == image ? [] : ["the pool's image is \(pool ?? "none"), but that of Jobs \(image)"]
+        return ["pool", SharedConnectorProgram.name].compactMap { name in
+            // Not every overlay has connectors.
+            guard let workload = manifests.first("Deployment", name) ?? (name == "pool" ? .null : nil) else {
+                return nil
+            }
+            let own = workload.containers.first?["image"]?.string
+            return own == image ? nil : "the image of \(name) is \(own ?? "none"), but that of Jobs \(image)"
+        }
     }
 
     /// A certificate is where it is looked for, in pods of our own and in those of Jobs.

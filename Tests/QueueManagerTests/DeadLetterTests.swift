@@ -190,6 +190,36 @@ struct DeadLetterTests {
         }
     }
 
+    @Test func `of a shared topic each queue gets its own letters, told by their headers`() async throws {
+        try await withPostgres { pool in
+            let topic = FakeTopic()
+            let desk = try await LetterDesk(pool, topics: topic.topics)
+            var plan = desk.plan
+            plan.transport = .shared
+            func letter(_ offset: Int64, queue: String, instance: String) -> DeadRecord {
+                DeadRecord(
+                    offset: 0, key: Array("market-candles/7/\(offset)".utf8), value: Array("{}".utf8),
+                    headers: [
+                        ("sf-queue", Array(queue.utf8)), ("sf-step", Array("store".utf8)),
+                        ("sf-instance", Array(instance.utf8)), ("sf-reason", Array("bad".utf8)),
+                    ])
+            }
+            topic.append(letter(3, queue: desk.id.rawValue, instance: "BTCUSDT"))
+            topic.append(letter(4, queue: "wf-other-aaaaaa", instance: "BTCUSDT"))
+            topic.append(letter(5, queue: desk.id.rawValue, instance: "NONE"))
+            topic.append(letter(3, queue: desk.id.rawValue, instance: "BTCUSDT"))
+            #expect(try await desk.collector.drain(desk.id, plan) == 1)
+            #expect(try await desk.collector.drain(desk.id, plan) == 0)
+            let letters = try #require(try await desk.letters())
+            #expect(letters.map(\.key) == ["market-candles/7/3"])
+            #expect(letters.map(\.id.description) == ["store[BTCUSDT]"])
+            // Another queue reads the same topic from its beginning.
+            let position = "market-candles-dead/\(desk.id)"
+            #expect(try await desk.store.position(of: position) == 4)
+            #expect(try await desk.store.position(of: "market-candles-dead") == 0)
+        }
+    }
+
     @Test func `while a letter is being replayed nobody else can settle it`() async throws {
         try await withPostgres { pool in
             let desk = try await LetterDesk(pool, letters: 1)

@@ -64,7 +64,8 @@ struct QueueManagerMain: AsyncParsableCommand {
                 replication: values[QueueManagerSettings.topicReplication]),
             launcher: launchers.route,
             environment: JobEnvironment(
-                controlTopic: values[TopicSettings.control], eventsTopic: values[TopicSettings.events]),
+                controlTopic: values[TopicSettings.control], eventsTopic: values[TopicSettings.events],
+                shared: QueueManagerSettings.shared(values)),
             catalog: ExchangeSymbols(client: http, baseURL: values[ExchangeSettings.url]).catalog.stayingAway(
                 BudgetStore(pool), egress: values[ExchangeSettings.egress],
                 exchange: BudgetStore.Key.exchange(of: values[ExchangeSettings.url])),
@@ -98,13 +99,15 @@ struct QueueManagerMain: AsyncParsableCommand {
 
     private func upkeep(_ values: SettingValues) throws -> Upkeep.Parts {
         let choice = try StoreChoice(values)
-        return Upkeep.Parts(
+        var parts = Upkeep.Parts(
             documents: DeferredDocumentStore { () async throws(StoreError) in try await choice.open() },
             retention: RetentionPolicy(
                 historyKeepDays: values[UpkeepSettings.historyKeepDays],
                 queuesKeepDays: values[UpkeepSettings.queuesKeepDays],
                 archiveDirectory: values[UpkeepSettings.archiveDirectory]),
             projection: values[UpkeepSettings.queuesCollection])
+        parts.shared = QueueManagerSettings.shared(values)
+        return parts
     }
 
     private func databaseConfiguration(_ values: SettingValues) throws -> PostgresConfiguration {

@@ -18,6 +18,7 @@ struct StreamforgeWorker: AsyncParsableCommand {
             Kinds:
             \(kinds.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
               \(PoolProgram.name): \(PoolProgram.summary)
+              \(SharedConnectorProgram.name): \(SharedConnectorProgram.summary)
 
             Settings come from the environment; --print-settings shows them. Exit codes: 0 finished, \
             3 interrupted, 4 superseded, 10 bad setting, 20 another attempt may succeed, 21 it will not.
@@ -48,8 +49,15 @@ struct StreamforgeWorker: AsyncParsableCommand {
             if printSettings { return print(PoolProgram.printedSettings(environment: environment)) }
             await PoolProgram.run(Self.kinds, environment: environment).exitProcess()
         }
+        if kind == SharedConnectorProgram.name {
+            if printSettings {
+                return print(SharedConnectorProgram.printedSettings(environment: environment))
+            }
+            await SharedConnectorProgram.run(environment: environment).exitProcess()
+        }
         guard let kind = Self.kinds.first(where: { $0.name == kind }) else {
-            let known = (Self.kinds.map(\.name) + [PoolProgram.name]).joined(separator: ", ")
+            let known = (Self.kinds.map(\.name) + [PoolProgram.name, SharedConnectorProgram.name]).joined(
+                separator: ", ")
             let line = "There is no worker kind \(kind.debugDescription). Known: \(known)\n"
             LogOutput.standardError.write(Array(line.utf8))
             ExitCode.badSetting.exitProcess()

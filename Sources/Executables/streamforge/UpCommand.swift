@@ -27,13 +27,18 @@ struct Up: AsyncParsableCommand {
 
     @Option(help: "Pool workers to run: steps of kinds that may run pooled then start in milliseconds.")
     var pool = 0
+    @Option(help: "Connectors to run: they store what queues with transport shared load.")
+    var connectors = 0
 
     func validate() throws {
         guard (0...Self.poolMax).contains(pool) else {
             throw ValidationError("--pool must be 0 to \(Self.poolMax)")
         }
-        guard pool == 0 || queueManager else {
-            throw ValidationError("--pool needs the queue-manager, which offers them work")
+        guard (0...Self.poolMax).contains(connectors) else {
+            throw ValidationError("--connectors must be 0 to \(Self.poolMax)")
+        }
+        guard pool + connectors == 0 || queueManager else {
+            throw ValidationError("--pool and --connectors need the queue-manager, which gives them work")
         }
         guard (0...65_535).contains(port) else { throw ValidationError("--port must be 0 to 65535") }
     }
@@ -44,6 +49,7 @@ struct Up: AsyncParsableCommand {
         options.port = port
         options.runsQueueManager = queueManager
         options.poolWorkers = pool
+        options.connectors = connectors
         options.poolTargets = Target.allCases.filter(\.mayRunPooled).map(\.rawValue)
         let stack = LocalStack(
             options, onProgress: { Output.note($0) },

@@ -262,9 +262,11 @@ package actor KafkaConsumer {
             case .assigned(let partitions):
                 let chosen = partitions.map { ($0, startPositions[$0] ?? .committed) }
                 let positions = Dictionary(chosen) { first, _ in first }
-                let list = PartitionList(try rawOffsets(positions, core, .seconds(10)))
+                let offsets = try rawOffsets(positions, core, .seconds(10))
+                let list = PartitionList(offsets)
                 try RebalanceAct.assign(list, core)
                 rereads.forget(partitions)
+                rereads.began(offsets)
                 for partition in partitions { startPositions[partition] = nil }
                 assignmentChanged(assigned.union(partitions))
             case .revoked(let partitions), .lost(let partitions):

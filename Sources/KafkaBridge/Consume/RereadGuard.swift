@@ -30,6 +30,11 @@ struct RereadGuard {
         }
     }
 
+    /// Where partitions that the group gave are read from; negative offsets (the group's position) are not known.
+    mutating func began(_ offsets: [TopicPartition: Int64]) {
+        next.merge(offsets.filter { $0.value >= 0 }) { $1 }
+    }
+
     /// - Returns: false for a record that the caller has had or did not ask for.
     mutating func isNew(_ partition: TopicPartition, offset: Int64) -> Bool {
         guard isOn else { return true }

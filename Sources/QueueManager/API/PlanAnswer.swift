@@ -9,6 +9,7 @@ enum PlanAnswer {
             "timeout_seconds": integer(plan.timeoutSeconds),
             "max_parallel": integer(plan.parallelMax.map(Int64.init)),
             "priority": .integer(Int64(plan.priority)),
+            "transport": .string(plan.transport.rawValue),
             "template": plan.template.map { .string($0) } ?? .null,
             "instances": .integer(Int64(plan.instances.count)),
             "steps": .array(plan.steps.map { step($0, plan, cost) }), "edges": .array(edges(plan)),
@@ -34,13 +35,13 @@ enum PlanAnswer {
             var known: Set<String> = []
             fields["collections"] = .array(names.filter { known.insert($0).inserted }.map { .string($0) })
         }
-        if step.target.isProducer {
+        if step.target.isProducer, plan.transport == .dedicated {
             let topic = DerivedName.dataTopic(
                 "<queue_id>", producingStep: step.id, producingStepCount: plan.producingStepCount)
             fields["topic"] = .string(topic)
             fields["dead_letter_topic"] = .string(DerivedName.deadLetterTopic(dataTopic: topic))
-            fields["estimate"] = PlanEstimate(step, of: plan, cost).json
         }
+        if step.target.isProducer { fields["estimate"] = PlanEstimate(step, of: plan, cost).json }
         return .object(fields)
     }
 
@@ -53,7 +54,9 @@ enum PlanAnswer {
             "interval": instance.interval.isEmpty ? .null : .string(instance.interval),
             "time_range": .string(instance.timeRange.description),
         ]
-        if step.target.isProducer { fields["partition"] = .integer(Int64(instance.partition)) }
+        if step.target.isProducer, plan.transport == .dedicated {
+            fields["partition"] = .integer(Int64(instance.partition))
+        }
         if step.target.isConsumer {
             fields["reads"] = .array(instance.inputs.map { .string($0) })
             fields["collection"] = instance.collectionName(of: step, in: plan).map { .string($0) } ?? .null

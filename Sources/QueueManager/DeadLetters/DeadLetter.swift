@@ -106,9 +106,41 @@ struct DeadLetterPlace: Sendable, Hashable {
     }
 }
 
-extension Plan {
-    /// The dead-letter topics of a queue's runs, from the first to `runs`.
-    func deadLetterTopics(_ queueID: QueueID, runs: Int) -> [String] {
-        dataTopics(queueID, runs: runs).map { DerivedName.deadLetterTopic(dataTopic: $0) }
+extension DeadLetterPlace {
+    /// Of a record that came over a shared topic, whose headers say who was to store it; nil when the plan has no
+    /// such instance.
+    init?(sink id: InstanceID, of plan: Plan) {
+        guard plan.isShared(id.step), let step = plan.step(id.step), let instance = plan.instance(id),
+            let symbol = Symbol(instance.symbol)
+        else { return nil }
+        let collection = instance.collectionName(of: step, in: plan).flatMap { CollectionName($0) }
+        self.id = id
+        self.symbol = symbol
+        interval = KlineInterval(rawValue: instance.interval)
+        collections = [collection].compactMap(\.self)
+    }
+}
+
+/// A topic with dead letters of a queue.
+struct DeadLetterSource: Sendable, Hashable {
+    var topic: String
+    /// Names how far it was read for the queue.
+    var position: String
+
+    /// Those of a queue's runs, from the first to `runs`; the letters of shared topics lie among those of other
+    /// queues, so how far they were read is known for each queue.
+    static func all(
+        of queueID: QueueID, _ plan: Plan, runs: Int, _ shared: SharedTopics
+    ) -> [DeadLetterSource] {
+        guard plan.transport == .shared else {
+            return plan.dataTopics(queueID, runs: runs).map {
+                let topic = DerivedName.deadLetterTopic(dataTopic: $0)
+                return DeadLetterSource(topic: topic, position: topic)
+            }
+        }
+        return Set(plan.steps.filter(\.target.isProducer).map { shared.topic(of: $0.target) }).sorted().map {
+            let topic = DerivedName.deadLetterTopic(dataTopic: $0)
+            return DeadLetterSource(topic: topic, position: "\(topic)/\(queueID)")
+        }
     }
 }

@@ -10,6 +10,7 @@ package struct DeadLetterCollector: Service {
     let store: DeadLetterStore
     let topics: DeadLetterTopics
     let observe: UpkeepObserver
+    var shared = SharedTopics()
 
     /// Queues looked after in one round, and side by side.
     static let queuesMax = 32
@@ -42,8 +43,9 @@ package struct DeadLetterCollector: Service {
     private func collect(_ queue: DeadLetterStore.Waiting) async -> Int {
         do {
             let copied = try await drain(queue.queueID, queue.plan, runs: queue.runs)
-            let topics = queue.plan.deadLetterTopics(queue.queueID, runs: queue.runs)
-            try await store.setTold(queue.told, topics: topics, of: queue.queueID)
+            let sources = DeadLetterSource.all(
+                of: queue.queueID, queue.plan, runs: queue.runs, shared)
+            try await store.setTold(queue.told, topics: sources.map(\.position), of: queue.queueID)
             return copied
         } catch {
             if !Task.isCancelled {
@@ -60,23 +62,24 @@ package struct DeadLetterCollector: Service {
     @discardableResult
     package func drain(_ queueID: QueueID, _ plan: Plan, runs: Int = 1) async throws -> Int {
         var count = 0
-        for topic in plan.deadLetterTopics(queueID, runs: runs) {
-            count += try await copy(topic, queueID, plan)
+        for source in DeadLetterSource.all(of: queueID, plan, runs: runs, shared) {
+            count += try await copy(source, queueID, plan)
         }
         return count
     }
 
-    private func copy(_ topic: String, _ queueID: QueueID, _ plan: Plan) async throws -> Int {
+    private func copy(_ source: DeadLetterSource, _ queueID: QueueID, _ plan: Plan) async throws -> Int {
+        let topic = source.topic
         guard let bounds = try await topics.bounds(topic), !bounds.isEmpty else { return 0 }
         var count = 0
-        var stored = try await store.position(of: topic)
+        var stored = try await store.position(of: source.position)
         // Outside of what is there: the topic was made anew, or its oldest records went.
         var next = stored > bounds.upperBound ? bounds.lowerBound : max(stored, bounds.lowerBound)
         while next < bounds.upperBound {
             let page = try await topics.read(topic, next..<bounds.upperBound)
             let letters = page.records.compactMap { ReadLetter($0, of: queueID, plan) }
             let new = try await store.add(
-                letters, of: queueID, topic: topic, from: stored, to: page.nextOffset)
+                letters, of: queueID, topic: source.position, from: stored, to: page.nextOffset)
             if let new {
                 count += new
                 stored = page.nextOffset
@@ -84,7 +87,7 @@ package struct DeadLetterCollector: Service {
                 observe(.lettersCopied(count: new, foreign: page.records.count - letters.count))
             } else {
                 // Another replica reads it too: go on where it stands.
-                stored = try await store.position(of: topic)
+                stored = try await store.position(of: source.position)
                 next = max(next, stored)
             }
         }

@@ -75,8 +75,11 @@ package struct DeadLetterReplay: Sendable {
                     "only \(letter.value?.count ?? 0) of its \(letter.valueBytes) bytes are kept: give a value"
             )
         }
-        let place = DeadLetterPlace(
-            topic: letter.topic, partition: letter.partition, of: letter.queueID, plan)
+        let place =
+            plan.transport == .shared
+            ? DeadLetterPlace(sink: letter.id, of: plan)
+            : DeadLetterPlace(
+                topic: letter.topic, partition: letter.partition, of: letter.queueID, plan)
         guard let place else { return .refused(reason: "the plan has no step that reads \(letter.key)") }
         let value = edited ?? letter.value ?? []
         var batch = DocumentBatch()

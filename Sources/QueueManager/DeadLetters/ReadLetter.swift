@@ -35,7 +35,7 @@ struct ReadLetter: Sendable {
         }
         let parts = key.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 3, let partition = Int32(parts[1]), let offset = Int64(parts[2]), offset >= 0,
-            let place = DeadLetterPlace(topic: String(parts[0]), partition: partition, of: queueID, plan)
+            let place = Self.place(of: record, String(parts[0]), partition, queueID, plan)
         else { return nil }
         self.key = key
         self.place = place
@@ -51,6 +51,22 @@ struct ReadLetter: Sendable {
         headers = .array(
             record.headers.filter { $0.name != RecordHeader.reason }.prefix(DeadLetter.headersMax).map(
                 Self.json))
+    }
+
+    private static func place(
+        of record: DeadRecord, _ topic: String, _ partition: Int32, _ queueID: QueueID, _ plan: Plan
+    ) -> DeadLetterPlace? {
+        guard plan.transport == .shared else {
+            return DeadLetterPlace(topic: topic, partition: partition, of: queueID, plan)
+        }
+        func text(_ name: String) -> String? {
+            record.headers.last { $0.name == name }?.value.flatMap { String(validating: $0, as: UTF8.self) }
+        }
+        guard text(RecordHeader.queue) == queueID.rawValue,
+            let step = text(RecordHeader.step).flatMap({ StepID($0) }),
+            let instance = text(RecordHeader.instance)
+        else { return nil }
+        return DeadLetterPlace(sink: InstanceID(step: step, instance: instance), of: plan)
     }
 
     private static func json(_ header: (name: String, value: [UInt8]?)) -> JSONValue {

@@ -148,6 +148,12 @@ struct EffectRunner: Sendable {
 
     /// Creating a topic that exists is fine, so a crash before the queue runs costs nothing.
     private func createTopics(of queue: QueueState) async throws {
+        if queue.plan.transport == .shared {
+            for topic in parts.policy.shared.specifications(for: queue.plan) {
+                try await parts.broker.createTopic(topic.name, Int32(topic.partitions), topic.configuration)
+            }
+            return
+        }
         for step in queue.plan.steps where step.target.isProducer {
             let topic = queue.plan.dataTopic(of: step.id, queue.queueID, run: queue.run)
             try await parts.broker.createTopic(
@@ -162,6 +168,7 @@ struct EffectRunner: Sendable {
     /// Those of earlier runs too: a retry may have come before they were deleted.
     private func deleteTopics(of queue: QueueState) async throws {
         try await parts.collectDeadLetters(queue.queueID, queue.plan, queue.run)
-        try await parts.broker.deleteTopics(queue.plan.topics(queue.queueID, runs: queue.run))
+        let topics = queue.plan.topics(queue.queueID, runs: queue.run)
+        if !topics.isEmpty { try await parts.broker.deleteTopics(topics) }
     }
 }

@@ -12,6 +12,7 @@ package struct EnginePolicy: Sendable {
     package var topicKeep: Duration
     /// Instances launched at one look at a queue.
     package var launchesMax = 64
+    package var shared = SharedTopics()
     /// How many instances of all queues may run at the same time.
     package var limits = InstanceLimits()
     /// Between looks at a queue whose attempt's job has ended and whose last events are not read yet.

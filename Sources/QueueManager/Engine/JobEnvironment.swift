@@ -5,9 +5,11 @@ import Workflow
 package struct JobEnvironment: Sendable {
     package var controlTopic: String
     package var eventsTopic: String
+    package var shared: SharedTopics
 
-    package init(controlTopic: String, eventsTopic: String) {
+    package init(controlTopic: String, eventsTopic: String, shared: SharedTopics = SharedTopics()) {
         self.controlTopic = controlTopic
+        self.shared = shared
         self.eventsTopic = eventsTopic
     }
 
@@ -24,10 +26,14 @@ package struct JobEnvironment: Sendable {
         environment["ATTEMPT"] = String(attempt.id.number)
         environment["TARGET"] = step.target.rawValue
         environment["AS_OF"] = String(state.asOf)
-        environment["KAFKA_TOPIC"] = DerivedName.dataTopic(
-            queue, producingStep: step.input ?? step.id, producingStepCount: plan.producingStepCount,
-            run: state.run)
-        environment["KAFKA_PARTITIONS"] = partitions(of: instance, step, plan)
+        if let route = route(of: id, step, state) {
+            environment.merge(route) { _, shared in shared }
+        } else {
+            environment["KAFKA_TOPIC"] = DerivedName.dataTopic(
+                queue, producingStep: step.input ?? step.id, producingStepCount: plan.producingStepCount,
+                run: state.run)
+            environment["KAFKA_PARTITIONS"] = partitions(of: instance, step, plan)
+        }
         environment["QUEUE_CONTROL_TOPIC"] = controlTopic
         environment["QUEUE_EVENTS_TOPIC"] = eventsTopic
         environment["CONTROL_PARTITION"] = String(attempt.control.partition)
@@ -53,6 +59,29 @@ package struct JobEnvironment: Sendable {
             environment["DEAD_LETTERS_MAX"] = String(step.deadLettersMax)
         }
         return environment
+    }
+
+    /// Over a shared topic a producer says in each record who is to store it, and goes on after the last record
+    /// that the engine knows of; nil with any other transport.
+    private func route(of id: InstanceID, _ step: PlannedStep, _ state: QueueState) -> [String: String]? {
+        guard let sink = state.plan.sink(of: id), let reader = state.plan.step(sink.step),
+            let stored = state.plan.instance(sink), let sinkState = state.instances[sink]
+        else { return nil }
+        var route = [
+            "TRANSPORT": Transport.shared.rawValue, "KAFKA_TOPIC": shared.topic(of: step.target),
+            "SINK_STEP": sink.step.rawValue, "SINK_INSTANCE": sink.instance,
+            "SINK_ATTEMPT": String(sinkState.machine.attempt),
+            "DEAD_LETTERS_MAX": String(reader.deadLettersMax),
+        ]
+        route["COLLECTION_NAME"] = stored.collectionName(of: reader, in: state.plan)
+        if let counts = state.instances[id]?.counts, let key = counts.lastKey, let seq = counts.lastSeq,
+            let first = state.instances[id]?.extra?["first_key"]?.string
+        {
+            route["RESUME_KEY"] = key
+            route["RESUME_SEQ"] = String(seq)
+            route["RESUME_FIRST_KEY"] = first
+        }
+        return route
     }
 
     /// Its own partition where it writes, those of its inputs where it reads.

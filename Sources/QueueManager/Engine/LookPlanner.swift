@@ -134,20 +134,23 @@ package struct LookPlanner: Sendable {
             return hasTopics || queue.attempts.values.contains { !$0.isGone } ? [] : [.cleaned]
         }
         // Those that this look created wait for their launch too: it repeats.
-        let unlaunched = queue.attempts.values.count { $0.handle == nil && $0.endedAt == nil }
+        let unlaunched = queue.attempts.values.count {
+            $0.handle == nil && $0.endedAt == nil && !isShared($0, in: queue)
+        }
         var launches = context.policy.launchesMax - unlaunched
         let decisions = QueuePlanner.decide(queue.snapshot(now: facts.now))
         let admission = admit(decisions, in: queue)
-        return decisions.compactMap { decision in
+        var begun: Set<InstanceID> = []
+        return Self.sinksFirst(decisions, queue.plan).compactMap { decision in
             switch decision {
             case .prepare:
                 // Without topics there is nothing to do outside.
                 return queue.plan.steps.contains { $0.target.isProducer } ? nil : .begin
             case .launch(let id):
                 guard let control, launches > 0, mayFollow(id, in: queue),
-                    admission?.admitted.contains(id) ?? true
+                    admission?.admitted.contains(id) ?? true, hasSink(id, in: queue, begun)
                 else { return nil }
-                launches -= 1
+                if queue.plan.isShared(id.step) { begun.insert(id) } else { launches -= 1 }
                 return .createAttempt(id, control)
             case .cancel(let id, let reason): return .input(.cancel(reason: reason), id, stop: reason)
             case .skip(let id, let reason): return .input(.skip(reason: reason), id, stop: nil)
@@ -167,6 +170,7 @@ package struct LookPlanner: Sendable {
             return isWatched(attempt, in: queue) || attempt.isGone || isStopUnsent(attempt)
                 ? [] : [.jobGone(attempt.id)]
         }
+        if isShared(attempt, in: queue) { return sharedOperations(for: attempt, in: queue) }
         if let goneOffset = attempt.goneOffset {
             // Its final event may still lie unread in the topic; only after that is it lost.
             return facts.appliedOffset >= goneOffset ? [settle(attempt)] : []
@@ -225,6 +229,8 @@ package struct LookPlanner: Sendable {
     // MARK: Effects
 
     private func watch(_ attempt: AttemptState, in queue: QueueState, _ plan: inout LookPlan) {
+        // Nobody can be asked about it: its events come or do not come.
+        guard !isShared(attempt, in: queue) else { return }
         let id = attempt.id
         let target = queue.plan.step(id.id.step)?.target
         let interval = target.flatMap { jobs.pollInterval(for: $0) }?.milliseconds
@@ -342,7 +348,9 @@ package struct LookPlanner: Sendable {
     }
 
     private func isWatched(_ attempt: AttemptState, in queue: QueueState) -> Bool {
-        guard let target = queue.plan.step(attempt.id.id.step)?.target else { return false }
+        guard !isShared(attempt, in: queue), let target = queue.plan.step(attempt.id.id.step)?.target else {
+            return false
+        }
         return jobs.pollInterval(for: target) != nil
     }
 

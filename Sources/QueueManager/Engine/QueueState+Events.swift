@@ -10,7 +10,9 @@ extension QueueState {
         guard event.event == .status, let word = event.status, let attempt = attempts[attemptID],
             instances[id] != nil, attempt.lastEventSeq < event.seq,
             // A second process of the same attempt does not count.
-            (attempt.workerID ?? event.workerID) == event.workerID
+            (attempt.workerID ?? event.workerID) == event.workerID,
+            // A shared connector may say its last word again, or to a queue that was stopped.
+            attempt.endedAt == nil || !plan.isShared(event.step)
         else { return false }
         let lease = context.policy.lease(of: id.step, in: plan)
         change(attemptID) {

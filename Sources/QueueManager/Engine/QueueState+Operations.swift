@@ -288,6 +288,9 @@ extension QueueState {
     ) -> InstanceMachine.Input {
         guard let retry = plan.step(step)?.retry else { return input }
         switch input {
+        // Its records are read past: only both sides together can begin anew, by a retry of the queue.
+        case .failed(let attempt, true, let reason) where plan.isShared(step):
+            return .failed(attempt: attempt, isRetriable: false, reason: reason)
         case .lost(let attempt, true, let reason) where retry.isFinal(.lost):
             return .failed(attempt: attempt, isRetriable: false, reason: reason)
         case .failed(let attempt, true, let reason) where actor != Self.engine && retry.isFinal(.retriable):

@@ -7,16 +7,18 @@ extension Plan {
             queueID, producingStep: step, producingStepCount: producingStepCount, run: run)
     }
 
-    /// The data topics of a queue's runs, from the first to `runs`.
+    /// The data topics of a queue's runs, from the first to `runs`; none where they are shared.
     func dataTopics(_ queueID: QueueID, runs: Int) -> [String] {
-        (1...max(runs, 1)).flatMap { run in
+        guard transport == .dedicated else { return [] }
+        return (1...max(runs, 1)).flatMap { run in
             steps.filter(\.target.isProducer).map { dataTopic(of: $0.id, queueID, run: run) }
         }
     }
 
     /// All topics of a queue's runs: those for data, and those for dead letters.
     package func topics(_ queueID: QueueID, runs: Int) -> [String] {
-        dataTopics(queueID, runs: runs) + deadLetterTopics(queueID, runs: runs)
+        let data = dataTopics(queueID, runs: runs)
+        return data + data.map { DerivedName.deadLetterTopic(dataTopic: $0) }
     }
 
     /// Whether a topic is the step's in any run a queue can have.

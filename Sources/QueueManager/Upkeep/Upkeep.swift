@@ -15,6 +15,8 @@ package struct Upkeep: Sendable {
         package var retention: RetentionPolicy
         /// The projection's collection; nil: there is none.
         package var projection: CollectionName?
+        /// Topics that dead letters of several queues go to.
+        package var shared = SharedTopics()
 
         package init(
             documents: any DocumentStore, retention: RetentionPolicy, projection: CollectionName?
@@ -41,7 +43,8 @@ package struct Upkeep: Sendable {
         self.observe = observe
         let (topics, close) = try DeadLetterTopics.kafka(kafka, observe: kafkaObserver)
         closeTopics = close
-        collector = DeadLetterCollector(store: DeadLetterStore(pool), topics: topics, observe: observe)
+        collector = DeadLetterCollector(
+            store: DeadLetterStore(pool), topics: topics, observe: observe, shared: parts.shared)
         feed = HistoryFeed(store: HistoryStore(pool))
     }
 

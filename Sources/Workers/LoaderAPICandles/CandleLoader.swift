@@ -14,7 +14,7 @@ package enum CandleLoader {
         return { context in
             let weight = context.settings[ExchangeSettings.klinesWeight]
             let frame = LoaderFrame(context, .candles, requestWeightMax: weight) { $0.klinesWeight = weight }
-            return try await frame.run {
+            return try await frame.run(interval: range.interval) {
                 CandleSource(range, feed: $0)
             } missing: {
                 range.candleCount - $0.lastSeq

@@ -35,9 +35,12 @@ package struct TradeSource: RecordSource {
     }
 
     private func position(_ record: StoredRecord) -> TradePosition? {
-        guard let id = RecordKey.tradeID(ofTrade: record.key, range.symbol, range.kind),
-            let time = try? MessageCodec.decode(TimedDocument.self, from: record.value).time
-        else { return nil }
+        guard let id = RecordKey.tradeID(ofTrade: record.key, range.symbol, range.kind) else { return nil }
+        // Then files are read from the range's first one on, and their trades dropped up to this one.
+        if record.value.isEmpty { return TradePosition(id: id, time: range.from) }
+        guard let time = try? MessageCodec.decode(TimedDocument.self, from: record.value).time else {
+            return nil
+        }
         return TradePosition(id: id, time: time)
     }
 

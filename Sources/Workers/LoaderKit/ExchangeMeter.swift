@@ -23,8 +23,11 @@ final class ExchangeMeter: Sendable {
     private let observer: LoaderObserver
     private let noun: RecordNoun
     private let tell: Tell
+    /// For the next attempt, where it cannot find it in a partition of its own.
+    private let tellsFirstKey: Bool
 
-    init(observer: LoaderObserver, noun: RecordNoun, tell: @escaping Tell) {
+    init(observer: LoaderObserver, noun: RecordNoun, tellsFirstKey: Bool, tell: @escaping Tell) {
+        self.tellsFirstKey = tellsFirstKey
         self.observer = observer
         self.noun = noun
         self.tell = tell
@@ -84,6 +87,7 @@ final class ExchangeMeter: Sendable {
             "limited": .integer(state.refusals), "transactions": .integer(Int64(progress.transactions)),
         ]
         if state.files > 0 { extra["files"] = .integer(state.files) }
+        if tellsFirstKey, let key = progress.firstKey { extra["first_key"] = .string(key) }
         if let weight = state.usedWeight { extra["weight"] = .integer(Int64(weight)) }
         if let missing { extra["\(noun)_missing"] = .integer(missing) }
         if !progress.holes.isEmpty {

@@ -10,6 +10,7 @@ struct LoadBatch: Sendable {
     private let holesMax: Int
     /// The number's place is the first; the others are the same for all records.
     private var headers: [RecordBatch.Header]
+    private let shared: SharedRoute?
 
     /// - Parameter key: Kafka's, of all records.
     init(_ plan: LoadPlan, key: String, progress: LoadProgress, limits: LoadLimits) {
@@ -23,6 +24,8 @@ struct LoadBatch: Sendable {
         if let traceparent = plan.traceparent {
             headers.append((RecordHeader.traceparent, Array(traceparent.utf8)))
         }
+        shared = plan.shared
+        headers += plan.shared?.headers ?? []
     }
 
     mutating func append(_ page: some RecordPage) {
@@ -42,7 +45,9 @@ struct LoadBatch: Sendable {
         var headers = headers
         headers[0].value = Array(String(progress.lastSeq + 1).utf8)
         headers.append((RecordHeader.end, [UInt8(ascii: "1")]))
-        records.append(key: key, value: try MessageCodec.encode(progress.endMarker), headers: headers)
+        var marker = progress.endMarker
+        marker.deadLettersMax = shared?.deadLettersMax
+        records.append(key: key, value: try MessageCodec.encode(marker), headers: headers)
     }
 
     /// After a commit.

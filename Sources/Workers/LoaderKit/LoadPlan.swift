@@ -10,6 +10,8 @@ package struct LoadPlan: Sendable {
     package var attempt: Int
     /// Passed on in every record; nil leaves the header out.
     package var traceparent: String?
+    /// nil with a topic of its own.
+    package var shared: SharedRoute?
 
     package init(
         output: TopicPartition, transactionalID: String, attempt: Int, traceparent: String? = nil

@@ -1,6 +1,7 @@
 import BinanceFeed
 import HTTPBridge
 import KafkaBridge
+import MarketData
 import ServiceRuntime
 import WorkerKit
 import Workflow
@@ -40,20 +41,29 @@ package struct LoaderFrame: Sendable {
 
     /// Loads what `makeSource` reads from the exchange.
     ///
-    /// - Parameter missing: how many records the exchange lacks in the whole range, by what was loaded.
+    /// - Parameters:
+    ///   - interval: of candles.
+    ///   - missing: how many records the exchange lacks in the whole range, by what was loaded.
     package func run<Source: RecordSource>(
-        _ makeSource: (BinanceFeed) -> Source, missing: (LoadProgress) -> Int64
+        interval: KlineInterval? = nil, _ makeSource: (BinanceFeed) -> Source,
+        missing: (LoadProgress) -> Int64
     ) async throws -> WorkerOutcome {
-        guard let partition = context.settings[WorkerSettings.partitions].first else {
-            throw WorkerFailure(.final, "KAFKA_PARTITIONS names no partition")
-        }
         let identity = context.identity
-        let plan = LoadPlan(
-            output: TopicPartition(context.settings[WorkerSettings.topic], partition),
+        let route: SharedRoute?
+        do throws(SettingsError) {
+            route = try SharedRoute.read(
+                context.settings, queueID: identity.queueID, interval: interval?.keyText)
+        } catch {
+            throw WorkerFailure(.final, "\(error)")
+        }
+        var plan = LoadPlan(
+            output: try await output(isShared: route != nil),
             transactionalID: DerivedName.transactionalID(identity.queueID, identity.instance),
             attempt: identity.attempt, traceparent: context.traceparent?.description)
+        plan.shared = route
         let observer = LoaderObserver(context, noun: noun)
-        let meter = ExchangeMeter(observer: observer, noun: noun) { [context] counts, message, extra in
+        let meter = ExchangeMeter(observer: observer, noun: noun, tellsFirstKey: route != nil) {
+            [context] counts, message, extra in
             context.loading(counts, message: message, extra: extra)
         }
         let budget = try await LoaderBudget.make(context, requestWeightMax: requestWeightMax, observer)
@@ -68,6 +78,28 @@ package struct LoaderFrame: Sendable {
         case .failed(let error):
             let failure = WorkerFailure(error.isRetriable ? .retriable : .final, error.detail)
             return .failed(progress.counts, failure)
+        }
+    }
+
+    /// The instance's own partition, or its place in a topic that all queues share.
+    private func output(isShared: Bool) async throws -> TopicPartition {
+        let topic = context.settings[WorkerSettings.topic]
+        guard isShared else {
+            guard let partition = context.settings[WorkerSettings.partitions].first else {
+                throw WorkerFailure(.final, "KAFKA_PARTITIONS names no partition")
+            }
+            return TopicPartition(topic, partition)
+        }
+        let admin = try KafkaAdmin(context.kafka, observe: context.kafkaObserver)
+        do {
+            let count = try await admin.partitionCounts(of: [topic])[topic] ?? 0
+            await admin.close()
+            guard count > 0 else { throw WorkerFailure(.retriable, "There is no topic \(topic)") }
+            let (queue, id) = (context.identity.queueID, context.identity.instance)
+            return TopicPartition(topic, DerivedName.sharedPartition(queue, id, count: Int32(count)))
+        } catch {
+            await admin.close()
+            throw error
         }
     }
 

@@ -15,7 +15,9 @@ package enum LoaderSettings {
         _ name: String, _ own: [any AnySetting], exchange: SettingsGroup
     ) -> [SettingsGroup] {
         [
-            SettingsGroup(name, own + [timeRange, WorkerSettings.asOf]), WorkerSettings.data, exchange,
+            SettingsGroup(name, own + [timeRange, WorkerSettings.asOf]), WorkerSettings.data,
+            SharedRoute.group,
+            exchange,
             SettingsGroup("PostgreSQL", [PostgresSettings.optionalURL]),
         ]
     }

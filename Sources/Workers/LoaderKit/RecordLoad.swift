@@ -84,29 +84,58 @@ package struct RecordLoad<Source: RecordSource>: Sendable {
     }
 
     private func load(_ producer: KafkaProducer, _ progress: inout LoadProgress) async throws -> LoadOutcome {
+        let writer = TransactionWriter(producer: producer, output: plan.output, ports: ports, limits: limits)
+        let last: StoredRecord?
+        if let shared = plan.shared {
+            last = resume(shared, &progress)
+        } else {
+            guard let start = try await resume(&progress) else { return .finished }
+            last = start.record
+        }
+        return try await load(after: last, writer, &progress)
+    }
+
+    /// A partition that others write to as well is not read for what an earlier attempt wrote.
+    private func resume(_ shared: SharedRoute, _ progress: inout LoadProgress) -> StoredRecord? {
+        // A further round of this attempt knows better what is committed.
+        if progress.lastSeq == 0, let resume = shared.resume {
+            progress.lastSeq = resume.sequence
+            progress.firstKey = resume.firstKey
+            progress.lastKey = resume.key
+        }
+        guard progress.lastSeq > 0 else { return nil }
+        ports.report(progress)
+        return progress.lastKey.map { StoredRecord(key: $0, value: []) }
+    }
+
+    /// Where reading begins; nil: at the start of the range.
+    private struct Start {
+        var record: StoredRecord?
+    }
+
+    /// - Returns: nil when all is done.
+    private func resume(_ progress: inout LoadProgress) async throws -> Start? {
         let tail = PartitionTail(
             kafka: ports.kafka, observe: ports.observeKafka, partition: plan.output,
             misfit: { source.misfit($0) }, waitMax: limits.tailWaitMax)
-        var last: StoredRecord?
         switch try await tail.read() {
         case .empty:
             progress.lastSeq = 0
             progress.firstKey = nil
             progress.lastKey = nil
+            return Start()
         case .record(let record, let seq, let firstKey):
-            last = record
             progress.lastSeq = seq
             progress.firstKey = firstKey
             progress.lastKey = record.key
             ports.report(progress)
+            return Start(record: record)
         case .ended(let marker):
             progress.lastSeq = marker.count
             progress.firstKey = marker.firstKey
             progress.lastKey = marker.lastKey
-            return .finished
+            return nil
         }
-        let writer = TransactionWriter(producer: producer, output: plan.output, ports: ports, limits: limits)
-        return try await load(after: last, writer, &progress)
     }
 
     private func load(

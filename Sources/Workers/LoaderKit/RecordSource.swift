@@ -21,7 +21,7 @@ package protocol RecordSource: Sendable {
 /// A record that is in the partition already.
 package struct StoredRecord: Sendable, Equatable {
     package var key: String
-    /// The record itself, JSON.
+    /// The record itself, JSON; empty where only its key is known.
     package var value: [UInt8]
 }
 

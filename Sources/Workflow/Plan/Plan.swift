@@ -14,6 +14,7 @@ package struct Plan: Sendable, Hashable {
     package var priority = 0
     /// `name@version` of the template it was made from.
     package var template: String?
+    package var transport = Transport.dedicated
 
     package init(
         symbols: [String], timeRange: String, steps: [PlannedStep], timeoutSeconds: Int64? = nil
@@ -39,7 +40,7 @@ package struct Plan: Sendable, Hashable {
 // Queues that an earlier version stored lack the newer members.
 extension Plan: Codable {
     package enum CodingKeys: String, CodingKey {
-        case symbols, steps, priority, template
+        case symbols, steps, priority, template, transport
         case timeRange = "time_range"
         case timeoutSeconds = "timeout_seconds"
         case parallelMax = "max_parallel"
@@ -54,5 +55,6 @@ extension Plan: Codable {
         parallelMax = try container.decodeIfPresent(Int.self, forKey: .parallelMax)
         priority = try container.decodeIfPresent(Int.self, forKey: .priority) ?? 0
         template = try container.decodeIfPresent(String.self, forKey: .template)
+        transport = try container.decodeIfPresent(Transport.self, forKey: .transport) ?? .dedicated
     }
 }

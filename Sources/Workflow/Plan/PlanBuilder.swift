@@ -22,7 +22,7 @@ package struct PlanBuilder {
             body, path: "",
             known: [
                 "symbol", "symbols", "type", "time_range", "steps", "timeout_seconds", "max_parallel",
-                "priority",
+                "priority", "transport",
             ])
         let symbols = try readSymbols(reader)
         let range = try readRange(reader)
@@ -45,6 +45,7 @@ package struct PlanBuilder {
             timeoutSeconds: timeout.map(Int64.init))
         plan.parallelMax = try reader.integer("max_parallel", in: 1...Plan.instancesMax)
         plan.priority = try reader.integer("priority", in: Plan.priorityRange) ?? 0
+        plan.transport = try readTransport(reader)
         try PlanChecks(plan: plan, range: range).check()
         return plan
     }
@@ -79,6 +80,16 @@ package struct PlanBuilder {
             symbols.append(symbol)
         }
         return symbols
+    }
+
+    private func readTransport(_ reader: ObjectReader) throws(RequestError) -> Transport {
+        guard let text = try reader.string("transport") else { return .dedicated }
+        guard let transport = Transport(rawValue: text) else {
+            throw reader.invalid(
+                "transport", text, "There is no transport \(text.prefix(40))",
+                hint: "One of \(Transport.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return transport
     }
 
     private func readRange(_ reader: ObjectReader) throws(RequestError) -> DayRange {

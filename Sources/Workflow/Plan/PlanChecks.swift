@@ -12,6 +12,7 @@ struct PlanChecks {
             try checkOrder(step, index)
             try checkResources(step, index)
         }
+        try TransportChecks(plan: plan).check()
         try checkForCycle()
         try checkSize()
         for (index, step) in plan.steps.enumerated() where step.target.isConsumer {

@@ -41,8 +41,9 @@ package enum QueuePlanner {
     /// Nothing is launched, and what runs ends in good order.
     private static func decidePaused(_ queue: QueueSnapshot) -> [Decision] {
         queue.plan.instances.compactMap { id in
+            // Shared connectors go on with what was written; nothing more comes while its producer is paused.
             guard let instance = queue.instances[id], instance.machine.state.hasLiveAttempt,
-                !instance.isStopRequested
+                !instance.isStopRequested, !queue.plan.isShared(id.step)
             else { return nil }
             return .suspend(id)
         }

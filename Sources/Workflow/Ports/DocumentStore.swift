@@ -76,12 +76,17 @@ package enum WriteMode: String, Sendable, CaseIterable {
     case upsert
 }
 
-/// Identifies one stream a reader keeps its place in: `<topic>/<partition>`.
+/// Identifies one stream a reader keeps its place in: `<topic>/<partition>`, or a part of a shared topic.
 package struct StreamName: Sendable, Hashable {
     package let rawValue: String
 
     package init(topic: String, partition: Int32) {
         rawValue = "\(topic)/\(partition)"
+    }
+
+    /// What one attempt of an instance takes from a shared topic: `<queue>/<step>/<instance>/<attempt>`.
+    package init(queue: QueueID, id: InstanceID, attempt: Int) {
+        rawValue = "\(queue)/\(id.step)/\(id.instance)/\(attempt)"
     }
 }
 

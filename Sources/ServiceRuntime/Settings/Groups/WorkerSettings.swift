@@ -66,6 +66,34 @@ package enum WorkerSettings {
         "MODEL_NAME", example: "gatv2", doc: "The name its model is stored under."
     ).alias("MODEL_OUTPUT").optional()
 
+    /// `dedicated` or `shared`; what it means is the domain's.
+    package static let transport = Setting.text(
+        "TRANSPORT", example: "shared",
+        doc:
+            "`shared`: the data topic is one of all queues, and each record says whose it is; else `dedicated`."
+    ).fallback("dedicated")
+    package static let sinkStep = Setting.text(
+        "SINK_STEP", example: "store", doc: "With `TRANSPORT` `shared`, the step that stores its records."
+    ).optional()
+    package static let sinkInstance = Setting.text(
+        "SINK_INSTANCE", example: "BTCUSDT", doc: "With `TRANSPORT` `shared`, the instance of that step."
+    ).optional()
+    package static let sinkAttempt = Setting<Int>.integer(
+        "SINK_ATTEMPT", in: 1...1_000_000, example: "1",
+        doc: "With `TRANSPORT` `shared`, the attempt of that instance."
+    ).optional()
+    package static let resumeKey = Setting.text(
+        "RESUME_KEY", example: "BTCUSDT-5m-1722470400000",
+        doc: "With `TRANSPORT` `shared`, the last record that is known to be written. Not set: none."
+    ).optional()
+    package static let resumeSequence = Setting<Int64>.integer(
+        "RESUME_SEQ", in: 1...Int64.max, example: "4711", doc: "The number of the record in `RESUME_KEY`."
+    ).optional()
+    package static let resumeFirstKey = Setting.text(
+        "RESUME_FIRST_KEY", example: "BTCUSDT-5m-1722470400000",
+        doc: "With `TRANSPORT` `shared`, the first record that was written."
+    ).optional()
+
     package static let telemetryProducerID = Setting.text(
         "TELEMETRY_PRODUCER_ID", example: "arango-connector__abc123",
         doc: "How its events name their producer. Not set: made from the target and the queue."
@@ -95,4 +123,11 @@ package enum WorkerSettings {
     package static let control = SettingsGroup("Worker control", [controlPartition, controlOffset])
     /// The data topic.
     package static let data = SettingsGroup("Data topic", [topic, partitions])
+    /// What a loader says in each record of a shared topic, and where it goes on.
+    package static let sharedTransport = SettingsGroup(
+        "Shared transport",
+        [
+            transport, sinkStep, sinkInstance, sinkAttempt, collection.optional(), deadLettersMax, resumeKey,
+            resumeSequence, resumeFirstKey,
+        ])
 }

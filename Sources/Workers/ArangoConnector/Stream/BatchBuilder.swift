@@ -48,11 +48,12 @@ struct BatchBuilder: Sendable {
         batch.partitionEnd = nil
         if record.withHeader(RecordHeader.end, { $0 != nil }) {
             batch.ending = ending(record)
+            batch.endingOffset = record.offset
             return true
         }
         guard let sequence = record.integerHeader(RecordHeader.sequence) else {
             guard makeRoom(for: record) else { return false }
-            refuse(record, reason: "it has no \(RecordHeader.sequence)")
+            refuse(record, sequence: 0, reason: "it has no \(RecordHeader.sequence)")
             return true
         }
         guard sequence > batch.lastSequence else {
@@ -61,6 +62,7 @@ struct BatchBuilder: Sendable {
             return true
         }
         guard sequence == batch.lastSequence + 1 else {
+            batch.endingOffset = record.offset
             batch.ending = .failed(
                 .dataLost(
                     partition,
@@ -73,7 +75,7 @@ struct BatchBuilder: Sendable {
         do throws(UnreadableRecord) {
             try takeDocument(record)
         } catch {
-            refuse(record, reason: error.reason)
+            refuse(record, sequence: sequence, reason: error.reason)
             return true
         }
         batch.origins.append(
@@ -104,7 +106,8 @@ struct BatchBuilder: Sendable {
         return !isFull && bytes <= bytesMax
     }
 
-    private mutating func refuse(_ record: ConsumedRecord, reason: String) {
+    private mutating func refuse(_ record: ConsumedRecord, sequence: Int64, reason: String) {
+        batch.letterSequences.append(sequence)
         letter.append(record, reason: reason, to: &batch.letters)
         batch.nextOffset = record.offset + 1
     }

@@ -6,6 +6,8 @@ struct DeadLetter {
     static let reasonBytesMax = 1_000
 
     let partition: TopicPartition
+    /// Of every record of the stream, on a shared topic.
+    var streamHeaders: [RecordBatch.Header] = []
 
     /// For a record at hand: value and headers as they came.
     func append(_ record: ConsumedRecord, reason: String, to letters: inout RecordBatch) {
@@ -30,7 +32,7 @@ struct DeadLetter {
         if let traceparent { headers.append((RecordHeader.traceparent, Array(traceparent.utf8))) }
         letters.append(
             key: key(origin.offset), value: batch.documents.json(document.index),
-            headers: headers + [reasonHeader(document.reason)])
+            headers: headers + streamHeaders + [reasonHeader(document.reason)])
     }
 
     private func key(_ offset: Int64) -> [UInt8] { Array("\(partition)/\(offset)".utf8) }

@@ -22,6 +22,8 @@ struct StreamBatch: Sendable {
     var origins: [Origin] = []
     /// Records that can be no documents, as they go to the dead-letter topic.
     var letters = RecordBatch()
+    /// The numbers of those; 0 for one that has none.
+    var letterSequences: [Int64] = []
     /// The position after the batch.
     var nextOffset: Int64
     var lastSequence: Int64
@@ -31,6 +33,8 @@ struct StreamBatch: Sendable {
     var partitionEnd: Int64?
     /// nil: more is to come.
     var ending: Ending?
+    /// The offset of the record that ended it, if one did.
+    var endingOffset: Int64?
 
     init(after progress: StreamProgress) {
         nextOffset = progress.nextOffset
@@ -41,6 +45,23 @@ struct StreamBatch: Sendable {
     init(after batch: StreamBatch) {
         nextOffset = batch.nextOffset
         lastSequence = batch.lastSequence
+    }
+
+    /// What of the batch is not stored yet when others have stored some of it.
+    func remaining(after progress: StreamProgress) -> StreamBatch {
+        guard let first = origins.first?.sequence ?? letterSequences.first else { return self }
+        guard progress.lastSequence >= min(first, letterSequences.first ?? first) else { return self }
+        var rest = self
+        rest.documents = DocumentBatch()
+        rest.origins = []
+        for (index, origin) in origins.enumerated() where origin.sequence > progress.lastSequence {
+            rest.documents.append(key: documents.key(index), json: documents.json(index))
+            rest.origins.append(origin)
+        }
+        rest.letterSequences = letterSequences.filter { $0 == 0 || $0 > progress.lastSequence }
+        rest.nextOffset = max(nextOffset, progress.nextOffset)
+        rest.lastSequence = max(lastSequence, progress.lastSequence)
+        return rest
     }
 
     var isEmpty: Bool { documents.isEmpty && letters.isEmpty }

@@ -137,42 +137,19 @@ package struct StreamConnector: Sendable {
             throw writer.tooManyDeadLetters(progress)
         }
         let expected = marker.count - progress.deadLetters
-        let found = try await documents(of: marker, atLeast: expected)
+        let count = RangeCount(
+            store: parts.store, collection: stream.collection, symbol: stream.symbol,
+            interval: stream.interval)
+        let found = try await count.documents(
+            of: marker, atLeast: expected, StorePatience(limits: limits, hooks: hooks))
         hooks.observe(.confirmed(documents: found, expected: expected))
-        guard found >= expected else {
-            if hooks.shouldStop() { throw ConnectorError(.stopped, "stopped while the range was counted") }
-            throw ConnectorError(
-                .final,
-                "the store holds \(found) documents from \(marker.firstKey ?? "") to \(marker.lastKey ?? ""), "
-                    + "expected at least \(expected) (\(marker.count) records, "
-                    + "\(progress.deadLetters) dead letters)")
+        if found < expected, hooks.shouldStop() {
+            throw ConnectorError(.stopped, "stopped while the range was counted")
         }
+        var extra = try RangeCount.verdict(
+            found: found, expected: expected, marker, deadLetters: progress.deadLetters)
         await writer.commitEnd()
-        var extra: [String: JSONValue] = [
-            "documents_in_range": .integer(found),
-            "repeated_deliveries": .integer(course.repeatedDeliveries),
-        ]
-        if found > expected {
-            extra["warning"] = .string("the range holds \(found) documents, \(expected) were expected")
-        }
+        extra["repeated_deliveries"] = .integer(course.repeatedDeliveries)
         return .finished(counts, extra: extra)
-    }
-
-    /// Asks again for a while when there are too few: a replica may be a moment behind.
-    private func documents(
-        of marker: EndMarker, atLeast expected: Int64
-    ) async throws(ConnectorError) -> Int64 {
-        guard let first = marker.firstKey, let last = marker.lastKey else { return 0 }
-        let range = KeyRange(
-            first: first, last: last, symbol: stream.symbol.rawValue, interval: stream.interval?.keyText)
-        let deadline = ContinuousClock.now + limits.confirmWait
-        let patience = StorePatience(limits: limits, hooks: hooks)
-        while true {
-            let found = try await patience.call { _ throws(StoreError) in
-                try await parts.store.count(in: stream.collection, range: range)
-            }
-            if found >= expected || ContinuousClock.now >= deadline || hooks.shouldStop() { return found }
-            try? await Task.sleep(for: .milliseconds(200))
-        }
     }
 }
