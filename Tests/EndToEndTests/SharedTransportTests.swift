@@ -49,10 +49,15 @@ struct SharedTransportTests {
     {
         try await Rig.with(candles: Self.symbols) { rig in
             _ = try await ConnectorProcess.start(rig, "one")
+            // Makes the topics, so that members join one after the other: noida-db loses one of two that have names
+            // and join at the same moment.
+            let before = try await rig.api.waitUntilFinal(
+                try await rig.api.start(Self.request(["BTCUSDT"], days: "2024-08-20:2024-08-20")))
+            #expect(before["status"]?.string == "finished")
             let victim = try await ConnectorProcess.start(rig, "two")
-            try await rig.setPace(200)
+            try await rig.setPace(100)
             let id = try await rig.api.start(Self.request(Self.symbols, days: "2024-08-01:2024-08-07"))
-            try await Self.waitUntilHalf(rig, id, Self.symbols)
+            try await Self.waitUntilHalfLoaded(rig, id, Self.symbols)
             victim.signal(SIGKILL)
             // By the same name: noida-db would wait for ever for a member that does not come back.
             _ = try await ConnectorProcess.start(rig, "two")
@@ -69,9 +74,9 @@ struct SharedTransportTests {
         try await Rig.with(candles: Self.symbols) { rig in
             _ = try await ConnectorProcess.start(rig, nil)
             let leaver = try await ConnectorProcess.start(rig, nil)
-            try await rig.setPace(200)
+            try await rig.setPace(100)
             let id = try await rig.api.start(Self.request(Self.symbols, days: "2024-08-01:2024-08-07"))
-            try await Self.waitUntilHalf(rig, id, Self.symbols)
+            try await Self.waitUntilHalfLoaded(rig, id, Self.symbols)
             #expect(await leaver.terminate(grace: .seconds(20)) == .code(0))
             let queue = try await rig.api.waitUntilFinal(id)
             #expect(queue["status"]?.string == "finished", "\(queue["reason"]?.string ?? "")")
@@ -142,10 +147,19 @@ struct SharedTransportTests {
         }
     }
 
-    /// Some records are stored, and not all of them.
+    /// Some records of one of them are in the topic, and not all.
+    private static func waitUntilHalfLoaded(_ rig: Rig, _ id: String, _ symbols: [String]) async throws {
+        _ = try await rig.api.wait(for: id) { queue in
+            symbols.contains {
+                (1..<2016).contains(queue.instance("load", $0)?["records_written"]?.integer ?? 0)
+            }
+        }
+    }
+
+    /// Some records of one of them are stored, and not all.
     private static func waitUntilHalf(_ rig: Rig, _ id: String, _ symbols: [String]) async throws {
         _ = try await rig.api.wait(for: id) { queue in
-            symbols.allSatisfy {
+            symbols.contains {
                 (1..<2016).contains(queue.instance("store", $0)?["records_read"]?.integer ?? 0)
             }
         }
