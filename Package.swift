@@ -155,6 +155,11 @@ let package = Package(
         module("HTTPBridge", exclude: ["CCurl"], ["CCurl", "ServiceRuntime"]),
         .target(
             name: "CCurl", path: "Sources/HTTPBridge/CCurl", linkerSettings: [.linkedLibrary("curl")]),
+        // Only what trains or predicts links it: libtorch takes 170 MB of memory.
+        module("TorchBridge", exclude: ["CTorch"], ["CTorch"]),
+        .target(
+            name: "CTorch", path: "Sources/TorchBridge/CTorch",
+            linkerSettings: ["torch_cpu", "c10", "m"].map { .linkedLibrary($0) }),
         // On HTTPBridge; Yams reads kubeconfig files.
         module("KubernetesBridge", ["HTTPBridge", "ServiceRuntime", yams]),
 
@@ -192,6 +197,8 @@ let package = Package(
         // Also runs that program.
         tests("EngineSimulationTests", ["EngineSimulation"]),
         tests("KafkaBridgeTests", ["KafkaBridge", "CRdkafka"]),
+        tests(
+            "TorchBridgeTests", resources: [.copy("torch_reference.py")], ["TorchBridge", "ServiceRuntime"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
         tests(
             "HTTPBridgeTests", resources: [.copy("http2_server.py")],
@@ -253,5 +260,7 @@ let package = Package(
                 "ServiceRuntime", logging, lifecycle,
             ]),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    // libtorch's headers.
+    cxxLanguageStandard: .cxx17
 )
