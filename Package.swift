@@ -77,6 +77,7 @@ let package = Package(
         program("bench-kafka", ["KafkaBridge", "LocalStack", "ServiceRuntime"]),
         program("bench-start", ["KafkaBridge", "LocalStack", "ServiceRuntime", "Workflow"]),
         program("bench-engine", ["KafkaBridge", "Workflow", argumentParser]),
+        program("bench-gnn", ["GNNTraining", "GraphLearning", "TorchBridge"]),
         program(
             "bench-connector",
             [
@@ -119,6 +120,9 @@ let package = Package(
                 "WorkerKit", "Workflow", "MarketData", "RecordChecks", "ServiceRuntime", "KafkaBridge",
                 "DocumentStores",
             ]),
+
+        // Training and asking graph networks; only what does that links it, for libtorch's sake.
+        module("GNNTraining", ["GraphLearning", "TorchBridge"]),
 
         // Commands to workers by hand.
         module("DebugProducer", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
@@ -171,6 +175,8 @@ let package = Package(
         // Domain: values, plans, state machines, names, ports. No I/O, no clock, no C.
         module("Workflow", ["MarketData"]),
         module("MarketData", [crypto]),
+        // Learning on graphs as far as it is pure: snapshots, splits, measures, baselines, the weights' file format.
+        module("GraphLearning", []),
         // Whether the bytes of a record are a document of its stream: the connector's hot path.
         module("RecordChecks", ["MarketData"]),
 
@@ -198,7 +204,15 @@ let package = Package(
         tests("EngineSimulationTests", ["EngineSimulation"]),
         tests("KafkaBridgeTests", ["KafkaBridge", "CRdkafka"]),
         tests(
-            "TorchBridgeTests", resources: [.copy("torch_reference.py")], ["TorchBridge", "ServiceRuntime"]),
+            "TorchBridgeTests", resources: [.copy("torch_reference.py")], ["TorchBridge"]),
+        tests("GraphLearningTests", resources: [.copy("metrics_reference.py")], ["GraphLearning"]),
+        // A trainer's process for tests that kill it.
+        .executableTarget(
+            name: "training-probe", dependencies: ["GNNTraining", "GraphLearning", "TorchBridge"],
+            path: "Tests/TrainingProbe", swiftSettings: strict),
+        tests(
+            "GNNTrainingTests", resources: [.copy("network_reference.py")],
+            ["GNNTraining", "GraphLearning", "TorchBridge", "ServiceRuntime"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
         tests(
             "HTTPBridgeTests", resources: [.copy("http2_server.py")],

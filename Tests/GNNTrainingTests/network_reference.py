@@ -1,6 +1,6 @@
 """The whole network and its training by the formulas of docs/model.md, with PyTorch.
 
-usage: network_reference.py input.json output.json
+usage: network_reference.py input.json output.json; both are lists of cases
 """
 import json
 import sys
@@ -64,14 +64,11 @@ def loss_of(out, given):
     return torch.nn.functional.huber_loss(out[known, 0], outcomes[known])
 
 
-def main():
-    torch.set_num_threads(1)
-    with open(sys.argv[1]) as file:
-        given = json.load(file)
-    features = torch.tensor(given["features"]).view(len(given["parts"]), -1)
-    given["edgeTensor"] = torch.tensor(given["edgeFeatures"]).view(len(given["sources"]), -1)
+def answer(given):
+    features = torch.tensor(given["features"], dtype=torch.float32).view(len(given["parts"]), -1)
+    given["edgeTensor"] = torch.tensor(given["edgeFeatures"], dtype=torch.float32).view(len(given["sources"]), -1)
     weights = {
-        entry["name"]: torch.tensor(entry["values"]).view(entry["shape"]).requires_grad_(True)
+        entry["name"]: torch.tensor(entry["values"], dtype=torch.float32).view(entry["shape"]).requires_grad_(True)
         for entry in given["weights"]
     }
     kind = torch.optim.AdamW if given["decoupled"] else torch.optim.Adam
@@ -88,8 +85,11 @@ def main():
         torch.nn.utils.clip_grad_norm_(weights.values(), given["normMax"])
         optimizer.step()
         result["losses"].append(loss.item())
-    with open(sys.argv[2], "w") as file:
-        json.dump(result, file)
+    return result
 
 
-main()
+torch.set_num_threads(1)
+with open(sys.argv[1]) as file:
+    cases = json.load(file)
+with open(sys.argv[2], "w") as file:
+    json.dump([answer(given) for given in cases], file)

@@ -18,7 +18,8 @@ struct ReferenceTests {
         var snapshots: [Snapshot]
         var x: [Double]
         var y: [Double]
-        var rows: [[Float]]
+        /// Each a 32-bit number, as the libraries get it too.
+        var rows: [[Double]]
         var rowClasses: [Int]
         var classWeights: [Double]
     }
@@ -89,17 +90,17 @@ struct ReferenceTests {
 
     private func expectBaselines(_ input: Input, _ expected: Output) {
         let width = input.rows[0].count
-        let rows = input.rows.flatMap { $0 }
+        let rows = input.rows.flatMap { $0.map { Float($0) } }
         let logistic = LogisticRegression(
             LogisticRegression.Samples(
                 rows: rows, classes: input.rowClasses, classWeights: Self.classWeights),
             classes: 3, features: width, penalty: 2)
         #expect(logistic.isConverged)
-        let probabilities = input.rows.flatMap { logistic.probabilities($0[...]) }
-        #expect(zip(probabilities, expected.logistic).allSatisfy { abs($0 - $1) < 1e-7 })
+        let probabilities = input.rows.flatMap { logistic.probabilities($0.map { Float($0) }[...]) }
+        #expect(zip(probabilities, expected.logistic).allSatisfy { abs($0 - $1) < 1e-8 })
         let ridge = RidgeRegression(
             rows: rows, outcomes: Array(input.y.prefix(input.rows.count)), features: width, penalty: 3)
-        let returns = input.rows.map { ridge.prediction($0[...]) }
+        let returns = input.rows.map { ridge.prediction($0.map { Float($0) }[...]) }
         #expect(zip(returns, expected.ridge).allSatisfy { abs($0 - $1) < 1e-9 })
     }
 
@@ -126,9 +127,9 @@ struct ReferenceTests {
         var random = SeededRandom(5)
         let y = (0..<120).map { _ in Double.random(in: -1...1, using: &random) }
         let x = y.map { (($0 + Double.random(in: -1...1, using: &random)) * 8).rounded() / 8 }
-        let rows = (0..<90).map { _ in (0..<4).map { _ in Float.random(in: -2...2, using: &random) } }
+        let rows = (0..<90).map { _ in (0..<4).map { _ in Double(Float.random(in: -2...2, using: &random)) } }
         let rowClasses = rows.map { row in
-            Double(row[0]) + Double.random(in: -1...1, using: &random) > 0.5 ? 2 : row[1] > 0 ? 1 : 0
+            row[0] + Double.random(in: -1...1, using: &random) > 0.5 ? 2 : row[1] > 0 ? 1 : 0
         }
         return Input(
             classes: predictions.flatMap(\.classes), probabilities: predictions.flatMap(\.probabilities),

@@ -53,7 +53,7 @@ struct TrainingRuleTests {
         specification.norm = .graph
         #expect(specification.fault == nil)
         let names = specification.parameters.map(\.name)
-        #expect(names.count == 22 && Set(names).count == 22)
+        #expect(names.count == 23 && Set(names).count == 23)
         // The second layer's output is as wide as its input: nothing to project.
         #expect(names.contains("layers.0.residual.weight") && !names.contains("layers.1.residual.weight"))
         let start = specification.start(seed: 1)

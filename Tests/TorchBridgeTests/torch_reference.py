@@ -1,6 +1,6 @@
 """GATv2's attention by the paper's formula, node by node, with PyTorch's own operations and derivatives.
 
-usage: torch_reference.py input.json output.json
+usage: torch_reference.py input.json output.json; both are lists of cases
 """
 import json
 import sys
@@ -28,9 +28,7 @@ def attention(source, target, features, edge_weight, weights, mask, edges, slope
     return torch.stack(rows)
 
 
-def main():
-    with open(sys.argv[1]) as file:
-        given = json.load(file)
+def answer(given):
     kind = torch.float64 if given["double"] else torch.float32
     tensors = {
         name: torch.tensor(entry["values"], dtype=kind).reshape(entry["shape"]).requires_grad_(name != "mask")
@@ -45,8 +43,10 @@ def main():
     for name, tensor in tensors.items():
         if tensor.grad is not None:
             result[name] = tensor.grad.flatten().tolist()
-    with open(sys.argv[2], "w") as file:
-        json.dump(result, file)
+    return result
 
 
-main()
+with open(sys.argv[1]) as file:
+    cases = json.load(file)
+with open(sys.argv[2], "w") as file:
+    json.dump([answer(given) for given in cases], file)

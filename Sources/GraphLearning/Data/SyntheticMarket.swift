@@ -55,7 +55,8 @@ package struct SyntheticMarket: Sendable {
     private func next(_ returns: [Double], _ edges: SnapshotEdges, _ random: inout SeededRandom) -> [Double] {
         var sums = [Double](repeating: 0, count: nodes)
         for (source, target) in zip(edges.sources, edges.targets) { sums[Int(target)] += returns[Int(source)] }
-        let scale = Double(max(neighbours, 1)).squareRoot()
+        // Their mean: a sum would grow without end.
+        let scale = Double(max(neighbours, 1))
         return sums.map { influence * $0 / scale + (1 - influence * influence).squareRoot() * normal(&random) }
     }
 

@@ -19,8 +19,8 @@ package struct Evaluation: Sendable {
     private let snapshotOfSample: [Int]
     private let isClassification: Bool
 
-    /// Probabilities below this count as this: a single 0 would make the loss infinite.
-    package static let probabilityMin = 1e-15
+    /// Probabilities below this count as this, as scikit-learn does it: a single 0 would make the loss infinite.
+    package static let probabilityMin = Double.ulpOfOne
 
     /// - Parameter meanReturn: of the training part, what a model without knowledge would predict.
     package init(_ predictions: [SnapshotPredictions], meanReturn: Double = 0) {

@@ -1,6 +1,7 @@
 // Threads, devices and errors: what is one for the process.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 #include <torch/csrc/api/include/torch/version.h>
 
@@ -86,7 +87,7 @@ int32_t ctorch_cuda_devices(void) {
     int32_t count = 0;
     ctorch::guarded([&] {
         load_cuda();
-        if (at::hasCUDA()) count = static_cast<int32_t>(at::detail::getCUDAHooks().getNumGPUs());
+        if (at::hasCUDA()) count = c10::impl::VirtualGuardImpl(at::kCUDA).deviceCount();
     });
     return count;
 }
