@@ -50,7 +50,8 @@ package final class AdamOptimizer {
         try check(
             "take a step",
             ctorch_adam_step(
-                parameters.map(\.optional), firstMoments.map(\.optional), secondMoments.map(\.optional), count,
+                parameters.map(\.optional), firstMoments.map(\.optional), secondMoments.map(\.optional),
+                count,
                 &adam))
     }
 

@@ -19,7 +19,8 @@ package final class Tensor {
         let count = shape.reduce(1, *)
         guard shape.allSatisfy({ $0 >= 0 }), count == values.count else {
             throw TorchError(
-                operation: "make a tensor", detail: "\(values.count) values are no \(shape), which has \(count)")
+                operation: "make a tensor",
+                detail: "\(values.count) values are no \(shape), which has \(count)")
         }
         var handle: OpaquePointer?
         let answer = values.withUnsafeBufferPointer { values in
@@ -56,7 +57,8 @@ package final class Tensor {
         guard type == Value.tensorType else {
             throw TorchError(
                 operation: "read a tensor",
-                detail: "its values are \(type.map { "\($0)" } ?? "of another type"), not \(Value.tensorType)")
+                detail: "its values are \(type.map { "\($0)" } ?? "of another type"), not \(Value.tensorType)"
+            )
         }
         let count = shape.reduce(1, *)
         var answer: Int32 = 0

@@ -18,7 +18,8 @@ struct KillTests {
     }
 
     private static func withFolder(_ body: (String) async throws -> Void) async throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "killed-\(UUID().uuidString)").path
+        let folder = FileManager.default.temporaryDirectory.appending(path: "killed-\(UUID().uuidString)")
+            .path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try await body(folder)
@@ -36,7 +37,9 @@ struct KillTests {
     private static func files(_ folder: String) throws -> [String: Data] {
         let names = try FileManager.default.contentsOfDirectory(atPath: folder + "/model")
         return try Dictionary(
-            uniqueKeysWithValues: names.map { ($0, try Data(contentsOf: URL(filePath: "\(folder)/model/\($0)"))) })
+            uniqueKeysWithValues: names.map {
+                ($0, try Data(contentsOf: URL(filePath: "\(folder)/model/\($0)")))
+            })
     }
 
     @Test func `a trainer killed again and again ends with the bytes of an uninterrupted run`() async throws {
@@ -54,7 +57,9 @@ struct KillTests {
                 #expect(try await Self.run(folder) == .code(0))
                 #expect(try Self.files(folder) == expected)
                 let log = try String(contentsOfFile: folder + "/log", encoding: .utf8)
-                #expect(log.contains("resumed(fit: \"gatv2\", epochsDone: 12)"), "the first one was not done again")
+                #expect(
+                    log.contains("resumed(fit: \"gatv2\", epochsDone: 12)"),
+                    "the first one was not done again")
                 #expect(!log.contains("checkpointUnusable"))
             }
         }

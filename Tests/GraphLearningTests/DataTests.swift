@@ -4,7 +4,9 @@ import Testing
 struct DataTests {
     private static let hour: Int64 = 3_600_000
 
-    private static func snapshot(_ hours: Int64, prices: [Double] = [1, 2], edges: SnapshotEdges? = nil) -> GraphSnapshot {
+    private static func snapshot(_ hours: Int64, prices: [Double] = [1, 2], edges: SnapshotEdges? = nil)
+        -> GraphSnapshot
+    {
         GraphSnapshot(
             time: hours * hour, symbols: ["A", "B"], features: [1, 2, 3, 4], prices: prices,
             edges: edges ?? SnapshotEdges(sources: [0], targets: [1], features: [0.5]))

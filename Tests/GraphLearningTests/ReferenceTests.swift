@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Against scikit-learn, scipy and numpy.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct ReferenceTests {
     struct Snapshot: Encodable {
         var scores: [Double]

@@ -71,7 +71,8 @@ package struct ReferencePython: Sendable {
         if exit == nil { _ = await process.terminate(grace: .seconds(1)) }
         let printed = String(decoding: (try? Data(contentsOf: URL(filePath: log))) ?? Data(), as: UTF8.self)
         guard exit == .code(0) else {
-            throw Failure(description: "\(arguments[0]) ended with \(exit.map { "\($0)" } ?? "no end"): \(printed)")
+            throw Failure(
+                description: "\(arguments[0]) ended with \(exit.map { "\($0)" } ?? "no end"): \(printed)")
         }
     }
 }

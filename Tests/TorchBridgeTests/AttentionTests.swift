@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import TorchBridge
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct AttentionTests {
     struct Case: Sendable, CustomTestStringConvertible {
         var features: Int
@@ -26,7 +26,8 @@ struct AttentionTests {
         }
         // One program for all: PyTorch takes seconds to start.
         let expected: [[String: [Double]]] = try await ReferencePython.run(
-            script, [false, true].flatMap { isDouble in fixtures.map { $0.input(double: isDouble, slope: 0.2) } },
+            script,
+            [false, true].flatMap { isDouble in fixtures.map { $0.input(double: isDouble, slope: 0.2) } },
             usesTorch: true)
         try #require(expected.count == 2 * fixtures.count)
         for (index, fixture) in fixtures.enumerated() {

@@ -1,7 +1,7 @@
 import Testing
 import TorchBridge
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct TensorTests {
     @Test func `values come back as they went in`() throws {
         let tensor = try Tensor([1, 2, 3, 4, 5, 6] as [Float], shape: [2, 3])

@@ -23,7 +23,8 @@ struct BenchGNN {
         try Torch.setThreads(numbers[0])
         var specification = NetworkSpecification(
             inputs: features, edgeInputs: edgeFeatures,
-            layers: [.init(heads: 4, channels: numbers[1]), .init(heads: 4, channels: numbers[1])], outputs: 3)
+            layers: [.init(heads: 4, channels: numbers[1]), .init(heads: 4, channels: numbers[1])], outputs: 3
+        )
         specification.norm = .none
         specification.isResidual = false
         specification.dropout = 0

@@ -33,10 +33,12 @@ package struct FitCheckpoint: Sendable, Equatable {
         } catch {
             throw TrainingError(.storage, "the progress cannot be written as JSON: \(error)")
         }
-        let tensors = zip(Self.groups, [weights, best, firstMoments, secondMoments]).flatMap { group, arrays in
+        let tensors = zip(Self.groups, [weights, best, firstMoments, secondMoments]).flatMap {
+            group, arrays in
             arrays.enumerated().map { Safetensors.Tensor("\(group).\($0)", shape: [$1.count], $1) }
         }
-        return Safetensors(tensors, metadata: [Self.progressKey: String(decoding: json, as: UTF8.self)]).encoded()
+        return Safetensors(tensors, metadata: [Self.progressKey: String(decoding: json, as: UTF8.self)])
+            .encoded()
     }
 
     package init(
@@ -67,7 +69,8 @@ package struct FitCheckpoint: Sendable, Equatable {
         for group in Self.groups {
             var index = 0
             var found: [[Float]] = []
-            let named = Dictionary(file.tensors.map { ($0.name, $0.values) }, uniquingKeysWith: { first, _ in first })
+            let named = Dictionary(
+                file.tensors.map { ($0.name, $0.values) }, uniquingKeysWith: { first, _ in first })
             while let values = named["\(group).\(index)"] {
                 found.append(values)
                 index += 1

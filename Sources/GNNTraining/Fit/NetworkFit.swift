@@ -13,7 +13,8 @@ package final class NetworkFit {
         package var identity: String
 
         package init(
-            training: [PreparedSnapshot], validation: [PreparedSnapshot], classWeights: [Double], identity: String
+            training: [PreparedSnapshot], validation: [PreparedSnapshot], classWeights: [Double],
+            identity: String
         ) {
             self.training = training
             self.validation = validation
@@ -36,7 +37,8 @@ package final class NetworkFit {
     /// - Parameter checkpoint: goes on from there.
     /// - Throws: ``TrainingError``: `storage` when the checkpoint is of another network or run.
     package init(
-        _ specification: NetworkSpecification, _ kind: LearningTask.Kind, _ data: Data, _ settings: FitSettings,
+        _ specification: NetworkSpecification, _ kind: LearningTask.Kind, _ data: Data,
+        _ settings: FitSettings,
         device: TorchDevice = .cpu, checkpoint: FitCheckpoint? = nil
     ) throws(TrainingError) {
         if let fault = specification.fault ?? settings.fault { throw TrainingError(.badPlan, fault) }
@@ -103,7 +105,8 @@ package final class NetworkFit {
             let share = settings.schedule.share(
                 step: epoch * batches.count + index, of: settings.epochsMax * batches.count)
             rate = settings.learningRate * share
-            let step = try step(batch, rate: rate, seed: SeededRandom.seed(settings.seed, 3, UInt64(epoch), UInt64(index)))
+            let step = try step(
+                batch, rate: rate, seed: SeededRandom.seed(settings.seed, 3, UInt64(epoch), UInt64(index)))
             guard let step else { continue }
             guard step.loss.isFinite else {
                 throw TrainingError(
@@ -166,13 +169,16 @@ package final class NetworkFit {
         try torch { () throws(TorchError) in
             var mean = WeightedMean()
             for first in stride(from: 0, to: snapshots.count, by: settings.batchSnapshots) {
-                let batch = GraphBatch(snapshots[first..<min(first + settings.batchSnapshots, snapshots.count)])
+                let batch = GraphBatch(
+                    snapshots[first..<min(first + settings.batchSnapshots, snapshots.count)])
                 guard batch.isLabelled else { continue }
                 let value = try Torch.withoutGradients { () throws(TorchError) in
                     let tensors = try BatchTensors(batch, network.parameters.specification, device: device)
                     let target = try loss.target(batch, device: device)
                     guard target.weight > 0 else { return nil as (Float, Double)? }
-                    return (try loss(try network(tensors, .inference), target).value(Float.self), target.weight)
+                    return (
+                        try loss(try network(tensors, .inference), target).value(Float.self), target.weight
+                    )
                 }
                 if let value { mean.add(Double(value.0), weight: value.1) }
             }

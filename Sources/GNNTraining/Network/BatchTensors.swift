@@ -10,7 +10,9 @@ package struct BatchTensors {
     let edgeFeatures: Tensor?
     let parts: Tensor
 
-    package init(_ batch: GraphBatch, _ specification: NetworkSpecification, device: TorchDevice) throws(TorchError) {
+    package init(_ batch: GraphBatch, _ specification: NetworkSpecification, device: TorchDevice)
+        throws(TorchError)
+    {
         graph = try TorchGraph(
             nodeCount: batch.nodeCount, sources: batch.sources, targets: batch.targets, device: device)
         features = try Tensor(

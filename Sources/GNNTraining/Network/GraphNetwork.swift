@@ -44,7 +44,8 @@ package struct GraphNetwork {
         attention.slope = specification.slope
         if case .training(let seed) = mode, specification.attentionDropout > 0 {
             attention.mask = try .dropoutMask(
-                rows: batch.graph.edgeCount, columns: layer.heads, probability: specification.attentionDropout,
+                rows: batch.graph.edgeCount, columns: layer.heads,
+                probability: specification.attentionDropout,
                 seed: SeededRandom.seed(seed, UInt64(2 * index + 1)), device: batch.device)
         }
         var hidden = try attention(batch.graph, composed: isComposed)
@@ -62,7 +63,8 @@ package struct GraphNetwork {
         try x.linear(weight: try parameters["\(name).weight"], bias: try parameters["\(name).bias"])
     }
 
-    private func normalised(_ x: Tensor, _ prefix: String, _ batch: BatchTensors) throws(TorchError) -> Tensor {
+    private func normalised(_ x: Tensor, _ prefix: String, _ batch: BatchTensors) throws(TorchError) -> Tensor
+    {
         switch specification.norm {
         case .none: return x
         case .layer:

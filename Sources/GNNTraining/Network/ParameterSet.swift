@@ -9,7 +9,8 @@ package struct ParameterSet {
 
     /// - Parameter values: as many arrays as the specification has parameters, each of the right size.
     package init(
-        _ specification: NetworkSpecification, _ values: [[Float]], device: TorchDevice, isTrained: Bool = true
+        _ specification: NetworkSpecification, _ values: [[Float]], device: TorchDevice,
+        isTrained: Bool = true
     ) throws(TorchError) {
         let parameters = specification.parameters
         guard values.map(\.count) == parameters.map(\.count) else {

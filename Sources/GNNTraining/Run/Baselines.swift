@@ -32,7 +32,9 @@ struct Baselines {
             for (node, outcome) in data.outcomes.returns[place].enumerated() where outcome.isFinite {
                 rows.append(contentsOf: snapshot.features[node * features..<(node + 1) * features])
                 outcomes.append(outcome)
-                if let direction = Direction(outcome, band: data.deadBand) { classes.append(Int(direction.rawValue)) }
+                if let direction = Direction(outcome, band: data.deadBand) {
+                    classes.append(Int(direction.rawValue))
+                }
             }
         }
         let features = features

@@ -63,9 +63,12 @@ package struct GraphModel {
     ) throws(TrainingError) {
         guard document.format == ModelDocument.currentFormat else {
             throw TrainingError(
-                .storage, "a model of format \(document.format); this program reads \(ModelDocument.currentFormat)")
+                .storage,
+                "a model of format \(document.format); this program reads \(ModelDocument.currentFormat)")
         }
-        if let fault = document.architecture.fault { throw TrainingError(.storage, "the architecture: \(fault)") }
+        if let fault = document.architecture.fault {
+            throw TrainingError(.storage, "the architecture: \(fault)")
+        }
         var values: [[Float]] = []
         for parameter in document.architecture.parameters {
             guard let tensor = weights[parameter.name], tensor.shape == parameter.shape else {

@@ -26,7 +26,8 @@ package struct ModelTrainer {
     ///   - checkpoints: where a run that was killed goes on from; nil begins anew each time.
     ///   - shouldStop: asked after each epoch.
     package init(
-        _ series: SnapshotSeries, _ plan: TrainingPlan, device: TorchDevice = .cpu, checkpoints: DurableFolder?,
+        _ series: SnapshotSeries, _ plan: TrainingPlan, device: TorchDevice = .cpu,
+        checkpoints: DurableFolder?,
         observe: @escaping (Observation) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
     ) {
         self.series = series
@@ -126,7 +127,8 @@ package struct ModelTrainer {
         return ModelDocument(
             task: plan.task.kind, horizonMilliseconds: plan.task.horizon, deadBand: data.deadBand,
             outcomeScale: data.outcomeScale,
-            classes: plan.task.kind == .direction ? Direction.allCases.map(\.name) : [], columns: series.columns,
+            classes: plan.task.kind == .direction ? Direction.allCases.map(\.name) : [],
+            columns: series.columns,
             architecture: specification, scaler: data.scaler, edgeScaler: data.edgeScaler,
             provenance: ModelDocument.Provenance(
                 dataDigest: ContentDigest(series).hexadecimal, runDigest: runDigest,
@@ -160,7 +162,8 @@ package struct ModelTrainer {
                 let counts = evaluation.confusion
                 let rows = (0..<counts.classes).map { row in (0..<counts.classes).map { counts[row, $0] } }
                 return TrainingReport.Model(
-                    name: name, metrics: comparison.measured[name] ?? [:], confusion: isDirection ? rows : nil)
+                    name: name, metrics: comparison.measured[name] ?? [:], confusion: isDirection ? rows : nil
+                )
             },
             differences: evaluations.dropFirst().map {
                 TrainingReport.Difference(from: $0.0, metrics: comparison.differences[$0.0] ?? [:])
@@ -168,10 +171,12 @@ package struct ModelTrainer {
             graph: verdict, verdictMetric: metric,
             summary: TrainingReport.summary(verdict, metric, difference),
             classes: isDirection ? Direction.allCases.map(\.name) : [],
-            classCounts: isDirection ? data.classCounts : [], classWeights: isDirection ? data.classWeights : [],
+            classCounts: isDirection ? data.classCounts : [],
+            classWeights: isDirection ? data.classWeights : [],
             deadBand: data.deadBand, testSnapshots: snapshots.count,
             testSamples: snapshots.reduce(0) { $0 + $1.returns.count }, snapshotsLeftOut: data.parts.leftOut,
-            bestEpoch: Self.bestEpoch(fit), epochs: fit.progress.epochsDone, constantColumns: data.constantColumns,
+            bestEpoch: Self.bestEpoch(fit), epochs: fit.progress.epochsDone,
+            constantColumns: data.constantColumns,
             missingShares: Dictionary(
                 missing.filter { $0.1 > 0 }, uniquingKeysWith: { first, _ in first }),
             bootstrap: plan.bootstrap, blockLength: block)
@@ -196,7 +201,8 @@ private struct TestRun {
             let known = returns.indices.filter { returns[$0].isFinite }
             guard !known.isEmpty else { return nil }
             var predictions = SnapshotPredictions(
-                time: snapshot.time, symbols: known.map { snapshot.symbols[$0] }, returns: known.map { returns[$0] })
+                time: snapshot.time, symbols: known.map { snapshot.symbols[$0] },
+                returns: known.map { returns[$0] })
             if task == .direction {
                 let width = Direction.allCases.count
                 predictions.probabilities = known.map { Array(outputs[$0 * width..<($0 + 1) * width]) }

@@ -30,10 +30,13 @@ package struct PreparedData: Sendable {
                     + "\(horizon) ms and an embargo of \(plan.split.embargo) ms")
         }
         let outcomes = Outcomes(series, horizon: horizon)
-        for (name, part) in [("training", parts.training), ("validation", parts.validation), ("test", parts.test)] {
+        for (name, part) in [
+            ("training", parts.training), ("validation", parts.validation), ("test", parts.test),
+        ] {
             guard outcomes.returns[part].joined().contains(where: \.isFinite) else {
                 throw TrainingError(
-                    .badData, "no snapshot of the \(name) part has one exactly \(horizon) ms after it with prices")
+                    .badData,
+                    "no snapshot of the \(name) part has one exactly \(horizon) ms after it with prices")
             }
         }
         let training = series.snapshots[parts.training]

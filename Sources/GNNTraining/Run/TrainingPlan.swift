@@ -8,7 +8,8 @@ package struct TrainingPlan: Sendable, Equatable {
     package var fit = FitSettings()
     package var bootstrap = BlockBootstrap()
     package var layers = [
-        NetworkSpecification.Layer(heads: 4, channels: 16), NetworkSpecification.Layer(heads: 4, channels: 16),
+        NetworkSpecification.Layer(heads: 4, channels: 16),
+        NetworkSpecification.Layer(heads: 4, channels: 16),
     ]
     package var activation = NetworkSpecification.Activation.elu
     package var norm = NetworkSpecification.Norm.layer

@@ -63,7 +63,8 @@ package struct TrainingReport: Sendable, Equatable, Codable {
         return interval.high < 0 ? .harms : .notShown
     }
 
-    package static func summary(_ verdict: GraphVerdict, _ metric: Metric, _ difference: Measured?) -> String {
+    package static func summary(_ verdict: GraphVerdict, _ metric: Metric, _ difference: Measured?) -> String
+    {
         let name = metric.rawValue.replacing("_", with: " ")
         guard let difference, let interval = difference.interval else {
             return "Whether the graph helps cannot be said: \(name) is not defined on the test part."

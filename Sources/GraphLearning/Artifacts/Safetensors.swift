@@ -82,7 +82,9 @@ package struct Safetensors: Sendable, Equatable {
 
     /// - Throws: ``FormatError`` when the bytes are not what they say they are.
     package init(decoding bytes: [UInt8]) throws(FormatError) {
-        guard bytes.count >= 8 else { throw FormatError(description: "\(bytes.count) bytes; 8 are the least") }
+        guard bytes.count >= 8 else {
+            throw FormatError(description: "\(bytes.count) bytes; 8 are the least")
+        }
         let length = bytes.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard length <= UInt64(Self.headerBytesMax), Int(length) <= bytes.count - 8 else {
             throw FormatError(description: "a header of \(length) bytes in a file of \(bytes.count)")
@@ -104,7 +106,9 @@ package struct Safetensors: Sendable, Equatable {
             }
         }
         var end = 0
-        for (name, entry) in found.sorted(by: { $0.entry.data_offsets.first ?? 0 < $1.entry.data_offsets.first ?? 0 }) {
+        for (name, entry) in found.sorted(by: {
+            $0.entry.data_offsets.first ?? 0 < $1.entry.data_offsets.first ?? 0
+        }) {
             tensors.append(try Self.tensor(name, entry, after: &end, in: bytes[start...]))
         }
         guard start + end == bytes.count else {
@@ -128,8 +132,10 @@ package struct Safetensors: Sendable, Equatable {
             count = product
         }
         let offsets = entry.data_offsets
-        guard offsets.count == 2, offsets[0] == end, offsets[1] == end + count * 4, offsets[1] <= values.count else {
-            throw FormatError(description: "\(name) of shape \(entry.shape) lies at \(offsets), not at \(end)")
+        guard offsets.count == 2, offsets[0] == end, offsets[1] == end + count * 4, offsets[1] <= values.count
+        else {
+            throw FormatError(
+                description: "\(name) of shape \(entry.shape) lies at \(offsets), not at \(end)")
         }
         let first = values.startIndex + end
         end = offsets[1]

@@ -21,7 +21,9 @@ package struct PreparedSnapshot: Sendable, Equatable {
         // An edge of a node to itself would stand beside the one that every node gets.
         let used =
             usesEdges
-            ? snapshot.edges.sources.indices.filter { snapshot.edges.sources[$0] != snapshot.edges.targets[$0] }
+            ? snapshot.edges.sources.indices.filter {
+                snapshot.edges.sources[$0] != snapshot.edges.targets[$0]
+            }
             : []
         let edges = Self.byTarget(used, snapshot.edges.targets, nodes: nodeCount)
         sources = []

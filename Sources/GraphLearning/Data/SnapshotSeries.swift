@@ -56,9 +56,12 @@ package struct SnapshotSeries: Sendable, Equatable {
     private func fault(of edges: SnapshotEdges, nodes: Int) -> String? {
         let count = edges.sources.count
         guard count <= Self.edgesMax else { return "\(count) edges; \(Self.edgesMax) are possible" }
-        guard edges.targets.count == count else { return "\(count) sources, but \(edges.targets.count) targets" }
+        guard edges.targets.count == count else {
+            return "\(count) sources, but \(edges.targets.count) targets"
+        }
         guard edges.features.count == count * columns.edgeFeatures.count else {
-            return "\(edges.features.count) values of edge features, not \(count) × \(columns.edgeFeatures.count)"
+            return
+                "\(edges.features.count) values of edge features, not \(count) × \(columns.edgeFeatures.count)"
         }
         let range = 0..<Int32(nodes)
         guard edges.sources.allSatisfy(range.contains), edges.targets.allSatisfy(range.contains) else {

@@ -32,7 +32,8 @@ package struct SyntheticMarket: Sendable {
             try series.append(
                 GraphSnapshot(
                     time: 1_700_000_000_000 + Int64(index) * Self.step,
-                    symbols: (0..<nodes).map { "S\($0)USDT" }, features: values, prices: prices, edges: edges))
+                    symbols: (0..<nodes).map { "S\($0)USDT" }, features: values, prices: prices, edges: edges)
+            )
             returns = next(returns, edges, &random)
             for node in 0..<nodes { prices[node] *= exp(returns[node] / 100) }
         }
@@ -54,10 +55,14 @@ package struct SyntheticMarket: Sendable {
 
     private func next(_ returns: [Double], _ edges: SnapshotEdges, _ random: inout SeededRandom) -> [Double] {
         var sums = [Double](repeating: 0, count: nodes)
-        for (source, target) in zip(edges.sources, edges.targets) { sums[Int(target)] += returns[Int(source)] }
+        for (source, target) in zip(edges.sources, edges.targets) {
+            sums[Int(target)] += returns[Int(source)]
+        }
         // Their mean: a sum would grow without end.
         let scale = Double(max(neighbours, 1))
-        return sums.map { influence * $0 / scale + (1 - influence * influence).squareRoot() * normal(&random) }
+        return sums.map {
+            influence * $0 / scale + (1 - influence * influence).squareRoot() * normal(&random)
+        }
     }
 
     /// By two even numbers (Box, Muller 1958).

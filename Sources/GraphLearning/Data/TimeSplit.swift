@@ -22,7 +22,8 @@ package struct TimeSplit: Sendable, Equatable, Codable {
     /// What is wrong with these numbers; nil when nothing is.
     package var fault: String? {
         guard trainingShare > 0, validationShare > 0, trainingShare + validationShare < 1 else {
-            return "shares \(trainingShare) and \(validationShare): both must be above 0 and leave a rest for the test"
+            return
+                "shares \(trainingShare) and \(validationShare): both must be above 0 and leave a rest for the test"
         }
         return embargo < 0 ? "an embargo of \(embargo) ms: it may not be negative" : nil
     }

@@ -74,7 +74,11 @@ package struct Evaluation: Sendable {
     /// Without a bootstrap; a measure that is not defined here, such as AUC with one class, is absent.
     package func values(weights: [Double]? = nil) -> [Metric: Double] {
         let weights = weights ?? [Double](repeating: 1, count: parts.count)
-        var count = 0.0, lossSum = 0.0, meanErrorSum = 0.0, correlationSum = 0.0, correlations = 0.0
+        var count = 0.0
+        var lossSum = 0.0
+        var meanErrorSum = 0.0
+        var correlationSum = 0.0
+        var correlations = 0.0
         var confusion = ConfusionMatrix(classes: Direction.allCases.count)
         for (part, weight) in zip(parts, weights) where weight > 0 {
             count += weight * part.count
