@@ -110,8 +110,8 @@ package struct GraphModel {
         guard columns == document.columns else {
             throw TrainingError(
                 .badData,
-                "the model wants the columns \(document.columns.features) and \(document.columns.edgeFeatures), not "
-                    + "\(columns.features) and \(columns.edgeFeatures)")
+                "the model wants the columns \(document.columns.features) and "
+                    + "\(document.columns.edgeFeatures), not \(columns.features) and \(columns.edgeFeatures)")
         }
         do throws(SnapshotError) {
             _ = try SnapshotSeries(columns: columns, [snapshot])

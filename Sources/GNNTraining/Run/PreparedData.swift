@@ -26,8 +26,8 @@ package struct PreparedData: Sendable {
         guard let parts = plan.split.parts(times: series.times, horizon: horizon) else {
             throw TrainingError(
                 .badData,
-                "\(series.snapshots.count) snapshots are too few for training, validation and test with a horizon of "
-                    + "\(horizon) ms and an embargo of \(plan.split.embargo) ms")
+                "\(series.snapshots.count) snapshots are too few for training, validation and test with "
+                    + "a horizon of \(horizon) ms and an embargo of \(plan.split.embargo) ms")
         }
         let outcomes = Outcomes(series, horizon: horizon)
         for (name, part) in [

@@ -70,8 +70,8 @@ package struct TrainingReport: Sendable, Equatable, Codable {
             return "Whether the graph helps cannot be said: \(name) is not defined on the test part."
         }
         let numbers =
-            "\(text(difference.value)) [\(text(interval.low)), \(text(interval.high))] in \(name) against the same "
-            + "network without edges, on the test part"
+            "\(text(difference.value)) [\(text(interval.low)), \(text(interval.high))] in \(name) against "
+            + "the same network without edges, on the test part"
         switch verdict {
         case .helps: return "The graph helps: \(numbers)."
         case .harms: return "The graph harms: \(numbers)."

@@ -61,7 +61,8 @@ package struct SnapshotSeries: Sendable, Equatable {
         }
         guard edges.features.count == count * columns.edgeFeatures.count else {
             return
-                "\(edges.features.count) values of edge features, not \(count) × \(columns.edgeFeatures.count)"
+                "\(edges.features.count) values of edge features, not \(count) × "
+                + "\(columns.edgeFeatures.count)"
         }
         let range = 0..<Int32(nodes)
         guard edges.sources.allSatisfy(range.contains), edges.targets.allSatisfy(range.contains) else {

@@ -23,7 +23,8 @@ package struct TimeSplit: Sendable, Equatable, Codable {
     package var fault: String? {
         guard trainingShare > 0, validationShare > 0, trainingShare + validationShare < 1 else {
             return
-                "shares \(trainingShare) and \(validationShare): both must be above 0 and leave a rest for the test"
+                "shares \(trainingShare) and \(validationShare): both must be above 0 and leave a rest "
+                + "for the test"
         }
         return embargo < 0 ? "an embargo of \(embargo) ms: it may not be negative" : nil
     }
