@@ -77,6 +77,7 @@ let package = Package(
         program("bench-kafka", ["KafkaBridge", "LocalStack", "ServiceRuntime"]),
         program("bench-start", ["KafkaBridge", "LocalStack", "ServiceRuntime", "Workflow"]),
         program("bench-engine", ["KafkaBridge", "Workflow", argumentParser]),
+        program("bench-gnn", ["GNNTraining", "GraphLearning", "TorchBridge"]),
         program(
             "bench-connector",
             [
@@ -120,6 +121,9 @@ let package = Package(
                 "DocumentStores",
             ]),
 
+        // Training and asking graph networks; only what does that links it, for libtorch's sake.
+        module("GNNTraining", ["GraphLearning", "TorchBridge"]),
+
         // Commands to workers by hand.
         module("DebugProducer", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
 
@@ -155,6 +159,11 @@ let package = Package(
         module("HTTPBridge", exclude: ["CCurl"], ["CCurl", "ServiceRuntime"]),
         .target(
             name: "CCurl", path: "Sources/HTTPBridge/CCurl", linkerSettings: [.linkedLibrary("curl")]),
+        // Only what trains or predicts links it: libtorch takes 170 MB of memory.
+        module("TorchBridge", exclude: ["CTorch"], ["CTorch"]),
+        .target(
+            name: "CTorch", path: "Sources/TorchBridge/CTorch",
+            linkerSettings: ["torch_cpu", "c10", "m"].map { .linkedLibrary($0) }),
         // On HTTPBridge; Yams reads kubeconfig files.
         module("KubernetesBridge", ["HTTPBridge", "ServiceRuntime", yams]),
 
@@ -166,6 +175,8 @@ let package = Package(
         // Domain: values, plans, state machines, names, ports. No I/O, no clock, no C.
         module("Workflow", ["MarketData"]),
         module("MarketData", [crypto]),
+        // Learning on graphs as far as it is pure: snapshots, splits, measures, baselines, the weights' file format.
+        module("GraphLearning", []),
         // Whether the bytes of a record are a document of its stream: the connector's hot path.
         module("RecordChecks", ["MarketData"]),
 
@@ -192,6 +203,16 @@ let package = Package(
         // Also runs that program.
         tests("EngineSimulationTests", ["EngineSimulation"]),
         tests("KafkaBridgeTests", ["KafkaBridge", "CRdkafka"]),
+        tests(
+            "TorchBridgeTests", resources: [.copy("torch_reference.py")], ["TorchBridge"]),
+        tests("GraphLearningTests", resources: [.copy("metrics_reference.py")], ["GraphLearning"]),
+        // A trainer's process for tests that kill it.
+        .executableTarget(
+            name: "training-probe", dependencies: ["GNNTraining", "GraphLearning", "TorchBridge"],
+            path: "Tests/TrainingProbe", swiftSettings: strict),
+        tests(
+            "GNNTrainingTests", resources: [.copy("network_reference.py")],
+            ["GNNTraining", "GraphLearning", "TorchBridge", "ServiceRuntime"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
         tests(
             "HTTPBridgeTests", resources: [.copy("http2_server.py")],
@@ -263,5 +284,7 @@ let package = Package(
                 "ServiceRuntime", logging, lifecycle,
             ]),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    // libtorch's headers.
+    cxxLanguageStandard: .cxx17
 )
