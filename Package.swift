@@ -39,6 +39,7 @@ let package = Package(
     products: [
         .executable(name: "queue-manager", targets: ["queue-manager"]),
         .executable(name: "streamforge-worker", targets: ["streamforge-worker"]),
+        .executable(name: "streamforge-graph", targets: ["streamforge-graph"]),
         .executable(name: "streamforge", targets: ["streamforge"]),
     ],
     dependencies: [
@@ -72,6 +73,10 @@ let package = Package(
                 "LocalStack", "ReplayExchange", "DebugProducer", "Workflow", "MarketData", "HTTPBridge",
                 "KafkaBridge", "ServiceRuntime", argumentParser, logging,
             ]),
+
+        // Links OpenBLAS, which the other workers do without.
+        program(
+            "streamforge-graph", ["GraphBuilder", "WorkerKit", "ServiceRuntime", argumentParser]),
 
         // Measurements, run by hand.
         program("bench-kafka", ["KafkaBridge", "LocalStack", "ServiceRuntime"]),
@@ -120,6 +125,16 @@ let package = Package(
                 "DocumentStores",
             ]),
 
+        module(
+            "GraphBuilder", path: "Sources/Workers/GraphBuilder",
+            [
+                "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "DocumentStores", "GraphModel",
+                "BLASBridge", crypto,
+            ]),
+
+        // What a graph is made of: aligned returns, features, relations. Pure, on BLAS.
+        module("GraphModel", ["BLASBridge"]),
+
         // Commands to workers by hand.
         module("DebugProducer", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
 
@@ -155,6 +170,10 @@ let package = Package(
         module("HTTPBridge", exclude: ["CCurl"], ["CCurl", "ServiceRuntime"]),
         .target(
             name: "CCurl", path: "Sources/HTTPBridge/CCurl", linkerSettings: [.linkedLibrary("curl")]),
+        module("BLASBridge", exclude: ["COpenBLAS"], ["COpenBLAS"]),
+        .systemLibrary(
+            name: "COpenBLAS", path: "Sources/BLASBridge/COpenBLAS", pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"])]),
         // On HTTPBridge; Yams reads kubeconfig files.
         module("KubernetesBridge", ["HTTPBridge", "ServiceRuntime", yams]),
 
@@ -226,6 +245,9 @@ let package = Package(
                 "BinanceFeed", "HTTPBridge", "ServiceRuntime", "ExchangeBudget", "PostgresBridge",
                 "QueueManager",
             ]),
+        tests(
+            "GraphModelTests", resources: [.copy("reference.py")],
+            ["GraphModel", "BLASBridge", "ServiceRuntime"]),
         tests("DummyServiceTests", ["DummyService", "WorkerKit", "Workflow", "ServiceRuntime"]),
         tests(
             "ArangoConnectorTests",
