@@ -81,6 +81,7 @@ let package = Package(
         // Measurements, run by hand.
         program("bench-kafka", ["KafkaBridge", "LocalStack", "ServiceRuntime"]),
         program("bench-start", ["KafkaBridge", "LocalStack", "ServiceRuntime", "Workflow"]),
+        program("bench-graph", ["GraphModel", "BLASBridge", argumentParser]),
         program("bench-engine", ["KafkaBridge", "Workflow", argumentParser]),
         program(
             "bench-connector",
@@ -248,6 +249,12 @@ let package = Package(
         tests(
             "GraphModelTests", resources: [.copy("reference.py")],
             ["GraphModel", "BLASBridge", "ServiceRuntime"]),
+        tests(
+            "GraphBuilderTests",
+            [
+                "GraphBuilder", "GraphModel", "DocumentStores", "WorkerKit", "Workflow", "MarketData",
+                "ServiceRuntime",
+            ]),
         tests("DummyServiceTests", ["DummyService", "WorkerKit", "Workflow", "ServiceRuntime"]),
         tests(
             "ArangoConnectorTests",
@@ -265,7 +272,7 @@ let package = Package(
             "DocumentationTests",
             [
                 "QueueManager", "WorkerKit", "LoaderAPICandles", "LoaderAPITrades", "ArangoConnector",
-                "DummyService", "LocalStack", "ServiceRuntime", "Workflow",
+                "DummyService", "GraphBuilder", "LocalStack", "ServiceRuntime", "Workflow",
             ]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge", "ServiceRuntime", logging, lifecycle]),
         tests(

@@ -22,7 +22,7 @@ package struct SnapshotBuilder: Sendable {
         var edges: [GraphEdge] = []
         var methods: [MethodReport] = []
         for method in parameters.methods {
-            let (found, report) = relations(method, aligned)
+            let (found, report) = aligned.edges(method, parameters)
             edges += found
             methods.append(report)
         }
@@ -37,12 +37,14 @@ package struct SnapshotBuilder: Sendable {
                 alignment: aligned.report, features: features.names, featuresLeftOut: features.leftOut,
                 featuresMissing: features.missing, methods: methods))
     }
+}
 
-    private func relations(
-        _ method: GraphParameters.Method, _ aligned: AlignedReturns
-    ) -> ([GraphEdge], MethodReport) {
+extension AlignedReturns {
+    /// The relations of one kind that the rule keeps; ends are places among the kept symbols.
+    package func edges(
+        _ method: GraphParameters.Method, _ parameters: GraphParameters
+    ) -> (edges: [GraphEdge], report: MethodReport) {
         var report = MethodReport(method: method, pairs: 0, edges: 0)
-        let matrix = aligned.matrix
         guard matrix.rows >= 2, matrix.columns >= GraphParameters.rowsMin else {
             report.problem =
                 matrix.rows < 2
@@ -51,7 +53,7 @@ package struct SnapshotBuilder: Sendable {
                     + "\(GraphParameters.rowsMin) are needed"
             return ([], report)
         }
-        guard var candidates = candidates(method, aligned, &report) else {
+        guard var candidates = candidates(method, parameters, &report) else {
             report.problem = "the correlation matrix cannot be inverted"
             return ([], report)
         }
@@ -65,18 +67,17 @@ package struct SnapshotBuilder: Sendable {
     }
 
     private func candidates(
-        _ method: GraphParameters.Method, _ aligned: AlignedReturns, _ report: inout MethodReport
+        _ method: GraphParameters.Method, _ parameters: GraphParameters, _ report: inout MethodReport
     ) -> EdgeCandidates? {
         switch method {
-        case .pearson: return EdgeCandidates(.pearson(aligned.matrix), method: method)
-        case .spearman: return EdgeCandidates(.spearman(aligned.matrix), method: method)
+        case .pearson: return EdgeCandidates(.pearson(matrix), method: method)
+        case .spearman: return EdgeCandidates(.spearman(matrix), method: method)
         case .partial:
-            guard let correlations = CorrelationMatrix.partial(aligned.matrix) else { return nil }
+            guard let correlations = CorrelationMatrix.partial(matrix) else { return nil }
             report.shrinkage = correlations.shrinkage
             return EdgeCandidates(correlations, method: method)
         case .leadLag:
-            return EdgeCandidates(
-                LeadLagMatrix(aligned.matrix, times: aligned.times, lagMax: parameters.lagMax))
+            return EdgeCandidates(LeadLagMatrix(matrix, times: times, lagMax: parameters.lagMax))
         }
     }
 }
