@@ -39,6 +39,7 @@ let package = Package(
     products: [
         .executable(name: "queue-manager", targets: ["queue-manager"]),
         .executable(name: "streamforge-worker", targets: ["streamforge-worker"]),
+        .executable(name: "streamforge-graph", targets: ["streamforge-graph"]),
         .executable(name: "streamforge", targets: ["streamforge"]),
     ],
     dependencies: [
@@ -73,9 +74,14 @@ let package = Package(
                 "KafkaBridge", "ServiceRuntime", argumentParser, logging,
             ]),
 
+        // Links OpenBLAS, which the other workers do without.
+        program(
+            "streamforge-graph", ["GraphBuilder", "WorkerKit", "ServiceRuntime", argumentParser]),
+
         // Measurements, run by hand.
         program("bench-kafka", ["KafkaBridge", "LocalStack", "ServiceRuntime"]),
         program("bench-start", ["KafkaBridge", "LocalStack", "ServiceRuntime", "Workflow"]),
+        program("bench-graph", ["GraphModel", "BLASBridge", argumentParser]),
         program("bench-engine", ["KafkaBridge", "Workflow", argumentParser]),
         program("bench-gnn", ["GNNTraining", "GraphLearning", "TorchBridge"]),
         program(
@@ -123,6 +129,15 @@ let package = Package(
 
         // Training and asking graph networks; only what does that links it, for libtorch's sake.
         module("GNNTraining", ["GraphLearning", "TorchBridge"]),
+        module(
+            "GraphBuilder", path: "Sources/Workers/GraphBuilder",
+            [
+                "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "DocumentStores", "GraphModel",
+                "BLASBridge", crypto,
+            ]),
+
+        // What a graph is made of: aligned returns, features, relations. Pure, on BLAS.
+        module("GraphModel", ["BLASBridge"]),
 
         // Commands to workers by hand.
         module("DebugProducer", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
@@ -164,6 +179,10 @@ let package = Package(
         .target(
             name: "CTorch", path: "Sources/TorchBridge/CTorch",
             linkerSettings: ["torch_cpu", "c10", "m"].map { .linkedLibrary($0) }),
+        module("BLASBridge", exclude: ["COpenBLAS"], ["COpenBLAS"]),
+        .systemLibrary(
+            name: "COpenBLAS", path: "Sources/BLASBridge/COpenBLAS", pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"])]),
         // On HTTPBridge; Yams reads kubeconfig files.
         module("KubernetesBridge", ["HTTPBridge", "ServiceRuntime", yams]),
 
@@ -247,6 +266,15 @@ let package = Package(
                 "BinanceFeed", "HTTPBridge", "ServiceRuntime", "ExchangeBudget", "PostgresBridge",
                 "QueueManager",
             ]),
+        tests(
+            "GraphModelTests", resources: [.copy("reference.py")],
+            ["GraphModel", "BLASBridge", "ServiceRuntime"]),
+        tests(
+            "GraphBuilderTests",
+            [
+                "GraphBuilder", "GraphModel", "DocumentStores", "WorkerKit", "Workflow", "MarketData",
+                "ServiceRuntime",
+            ]),
         tests("DummyServiceTests", ["DummyService", "WorkerKit", "Workflow", "ServiceRuntime"]),
         tests(
             "ArangoConnectorTests",
@@ -264,7 +292,7 @@ let package = Package(
             "DocumentationTests",
             [
                 "QueueManager", "WorkerKit", "LoaderAPICandles", "LoaderAPITrades", "ArangoConnector",
-                "DummyService", "LocalStack", "ServiceRuntime", "Workflow",
+                "DummyService", "GraphBuilder", "LocalStack", "ServiceRuntime", "Workflow",
             ]),
         // What k8s/ says, compared with the code; and the Role it ships, on a cluster.
         tests(
