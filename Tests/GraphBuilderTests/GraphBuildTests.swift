@@ -167,8 +167,8 @@ struct GraphBuildTests {
             #expect(versions.count == 2)
             var features: [[String]] = []
             for version in versions {
-                let vertex = try #require(
-                    try await documents(.vertices, stage, try #require(version.newest)).last)
+                let newest = try #require(version.newest)
+                let vertex = try #require(try await documents(.vertices, stage, newest).last)
                 features.append((vertex["features"]?.members ?? [:]).keys.sorted())
                 guard let rate = vertex["features"]?["trades_per_minute_2"]?.number else { continue }
                 #expect(rate == 1.0 / 60)
@@ -183,7 +183,7 @@ struct GraphBuildTests {
     @Test func `candles that make no graph are refused with the reason`() async throws {
         try await GraphStage.with { stage in
             func problem(_ job: GraphJob) async throws -> GraphBuilderError {
-                try #require(await #expect(throws: GraphBuilderError.self) { try await stage.build(job) })
+                try await #require(throws: GraphBuilderError.self) { try await stage.build(job) }
             }
             let missing = await #expect(throws: StoreError.self) {
                 try await stage.build(try GraphStage.job())
