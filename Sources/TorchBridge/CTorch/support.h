@@ -1,6 +1,7 @@
 // What the files of this shim share: handles, and the one place where exceptions end.
 #pragma once
 #include <ATen/ATen.h>
+#include <c10/util/Optional.h>
 
 #include <memory>
 #include <stdexcept>
