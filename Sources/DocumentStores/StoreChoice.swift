@@ -51,7 +51,7 @@ package enum StoreChoice: Sendable {
             caFile: values[ArangoSettings.certificateAuthorityPath])
     }
 
-    package func open() async throws(StoreError) -> any DocumentStore {
+    package func open() async throws(StoreError) -> any GraphStore {
         switch self {
         case .arangoDB(let settings): ArangoDBDocumentStore(settings)
         case .postgreSQL(let currentURL):

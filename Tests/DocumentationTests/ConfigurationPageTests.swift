@@ -1,6 +1,7 @@
 import ArangoConnector
 import DummyService
 import Foundation
+import GraphBuilder
 import LoaderAPICandles
 import LoaderAPITrades
 import LocalStack
@@ -17,7 +18,8 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
     private static let tables = [
         QueueManagerSettings.table, WorkerProgram.table(CandleLoader.kind),
         WorkerProgram.table(TradeLoader.kind),
-        WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(DummyWorker.kind),
+        WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(GraphBuilderWorker.kind),
+        WorkerProgram.table(DummyWorker.kind),
         PoolProgram.table, StackSettings.table,
     ]
 

@@ -7,7 +7,7 @@ struct StepDraft {
     private static let parameterNames = [
         "interval", "collection_name", "attempts_max", "dead_letters_max", "timeout_seconds",
     ]
-    private static let dummyParameterNames = DummyParameters.names + ["attempts_max", "timeout_seconds"]
+    private static let commonParameterNames = ["attempts_max", "timeout_seconds"]
 
     let reader: ObjectReader
     let id: StepID
@@ -22,6 +22,8 @@ struct StepDraft {
     private let collectionName: String?
     private let deadLettersMax: Int?
     private let workerSettings: [String: String]?
+    /// What the `params` of a graph-builder say.
+    let graph: GraphStepParameters?
 
     init(_ value: JSONValue, path: String) throws(RequestError) {
         let reader = try ObjectReader(value, path: path, known: Self.names)
@@ -51,9 +53,11 @@ struct StepDraft {
 
         let parameters = try ObjectReader(
             reader.value("params") ?? .object([:]), path: reader.place("params"),
-            known: target == .dummyService ? Self.dummyParameterNames : Self.parameterNames)
+            known: Self.parameterNames(of: target))
         limits = try StepLimits(reader, parameters)
-        workerSettings = target == .dummyService ? try DummyParameters.settings(parameters) : nil
+        graph = target == .graphBuilder ? try GraphStepParameters(parameters) : nil
+        workerSettings =
+            target == .dummyService ? try DummyParameters.settings(parameters) : graph?.settings
         interval = try parameters.string("interval")
         deadLettersMax = try parameters.integer("dead_letters_max", in: 0...1_000_000_000)
         collectionName = try Self.collectionName(parameters, target)
@@ -68,6 +72,14 @@ struct StepDraft {
         step.deadLettersMax = deadLettersMax ?? PlannedStep.deadLettersDefault
         step.workerSettings = workerSettings
         limits.apply(to: &step)
+    }
+
+    private static func parameterNames(of target: Target) -> [String] {
+        switch target {
+        case .dummyService: DummyParameters.names + commonParameterNames
+        case .graphBuilder: GraphStepParameters.names + commonParameterNames
+        case .loaderAPICandles, .loaderAPITrades, .arangoConnector: parameterNames
+        }
     }
 
     private static func collectionName(

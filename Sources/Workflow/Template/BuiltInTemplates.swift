@@ -1,6 +1,7 @@
 /// The templates that come with the program. They are listed like others and cannot be replaced.
 package enum BuiltInTemplates {
-    package static let all: [Template] = [dummy, historicalCandles, historicalTrades].map(read)
+    package static let all: [Template] = [dummy, historicalCandles, historicalTrades, candlesToGraph].map(
+        read)
 
     package static func template(_ name: TemplateName) -> Template? { all.first { $0.name == name } }
 
@@ -45,6 +46,33 @@ package enum BuiltInTemplates {
              {"id": "load", "target": "loader-api-trades", "type": "${kind}"},
              {"id": "store", "target": "arango-connector", "input": "load",
               "params": {"collection_name": "${collection}"}}]}}
+        """#
+
+    private static let candlesToGraph = #"""
+        {"name": "candles_to_graph",
+         "description": "Loads and stores the candles of some symbols, then builds the graph of how they move together.",
+         "parameters": {
+           "symbols": {"type": "symbols", "description": "At least two."},
+           "interval": {"type": "interval", "default": "1h", "description": "The length of a candle."},
+           "time_range": {"type": "time_range", "description": "First and last day, UTC, both included."},
+           "graph": {"type": "string", "required": false,
+             "description": "The graph's name; else market_graph_<interval>."},
+           "method": {"type": "enum", "values": ["pearson", "spearman", "partial", "lead_lag"],
+             "default": "pearson", "description": "What edges measure."},
+           "top_k": {"type": "integer", "default": 5, "min": 1, "max": 1000,
+             "description": "Edges kept of each symbol: the strongest."},
+           "window": {"type": "integer", "required": false, "min": 2, "max": 50000000,
+             "description": "Returns in a window; else one window over the whole range."},
+           "stride": {"type": "integer", "default": 24, "min": 1, "max": 50000000,
+             "description": "Candles from one window's end to the next."}},
+         "workflow": {
+           "symbols": "${symbols}", "time_range": "${time_range}",
+           "steps": [
+             {"id": "load", "target": "loader-api-candles", "type": "api_candles_${interval}"},
+             {"id": "store", "target": "arango-connector", "input": "load"},
+             {"id": "graph", "target": "graph-builder", "after": ["store"],
+              "params": {"graph": "${graph}", "methods": "${method}", "top_k": "${top_k}",
+                         "window": "${window}", "stride": "${stride}"}}]}}
         """#
 
     private static let dummy = #"""
