@@ -20,9 +20,15 @@ struct Reference: Decodable, Sendable {
         var methods: [String]
         var window: Int?
         var stride: Int
-        var coverage_min: Double
-        var lag_max: Int
+        var coverageMin: Double
+        var lagMax: Int
         var rule: Rule
+
+        enum CodingKeys: String, CodingKey {
+            case methods, window, stride, rule
+            case coverageMin = "coverage_min"
+            case lagMax = "lag_max"
+        }
     }
 
     struct Rule: Decodable, Sendable {
@@ -105,7 +111,7 @@ extension GraphParameters {
         }
         self.init(
             methods: try parameters.methods.map { try #require(Method(rawValue: $0)) }, rule: rule,
-            window: parameters.window, stride: parameters.stride, coverageMin: parameters.coverage_min,
-            lagMax: parameters.lag_max)
+            window: parameters.window, stride: parameters.stride, coverageMin: parameters.coverageMin,
+            lagMax: parameters.lagMax)
     }
 }

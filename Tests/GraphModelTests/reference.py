@@ -54,10 +54,15 @@ def made_up(seed, symbols, count):
     return {name: table.mask(holes) for name, table in columns.items()}
 
 
+def log_returns(close):
+    """The logarithm of the quotient: equal ratios of prices are then equal returns, which ranks depend on."""
+    return np.log(close / close.shift(1))
+
+
 def features(frame, step, wanted):
     """Each feature as a table of all times."""
     close, volume = frame["close"], frame["volume"]
-    returns = np.log(close).diff()
+    returns = log_returns(close)
     tables = {f"return_{n}": np.log(close / close.shift(n)) for n in wanted["returns"]}
     tables[f"volatility_{wanted['volatility']}"] = returns.rolling(wanted["volatility"]).std()
     change = close.diff()
@@ -153,7 +158,7 @@ def kept(pairs, rule, size, directed):
 
 
 def snapshot(frame, tables, parameters, end, length):
-    returns = np.log(frame["close"]).diff()
+    returns = log_returns(frame["close"])
     window = returns.iloc[end - length + 1 : end + 1]
     coverage = window.notna().mean()
     moving = window.nunique() > 1

@@ -63,7 +63,12 @@ package struct Safetensors: Sendable, Equatable {
     private struct Entry: Decodable {
         var dtype: String
         var shape: [Int]
-        var data_offsets: [Int]
+        var dataOffsets: [Int]
+
+        enum CodingKeys: String, CodingKey {
+            case dtype, shape
+            case dataOffsets = "data_offsets"
+        }
     }
 
     private enum Header: Decodable {
@@ -107,7 +112,7 @@ package struct Safetensors: Sendable, Equatable {
         }
         var end = 0
         for (name, entry) in found.sorted(by: {
-            $0.entry.data_offsets.first ?? 0 < $1.entry.data_offsets.first ?? 0
+            $0.entry.dataOffsets.first ?? 0 < $1.entry.dataOffsets.first ?? 0
         }) {
             tensors.append(try Self.tensor(name, entry, after: &end, in: bytes[start...]))
         }
@@ -131,7 +136,7 @@ package struct Safetensors: Sendable, Equatable {
             }
             count = product
         }
-        let offsets = entry.data_offsets
+        let offsets = entry.dataOffsets
         guard offsets.count == 2, offsets[0] == end, offsets[1] == end + count * 4, offsets[1] <= values.count
         else {
             throw FormatError(

@@ -234,7 +234,8 @@ package actor KafkaConsumer {
         var last: (topic: OpaquePointer?, partition: Int32, offset: Int64) = (nil, -1, -1)
         func noteEnd() {
             guard let topic = last.topic else { return }
-            lastRead[TopicPartition(String(cString: rd_kafka_topic_name(topic)), last.partition)] = last.offset
+            lastRead[TopicPartition(String(cString: rd_kafka_topic_name(topic)), last.partition)] =
+                last.offset
         }
         for message in messages {
             guard let message = message?.pointee, let topic = message.rkt else { continue }

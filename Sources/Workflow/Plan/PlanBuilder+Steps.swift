@@ -96,6 +96,11 @@ extension PlanBuilder {
         of draft: StepDraft, among drafts: [StepDraft]
     ) throws(RequestError) -> StepDraft? {
         guard let input = draft.input else { return nil }
+        guard draft.target.isConsumer else {
+            throw draft.reader.invalid(
+                "input", input.rawValue, "\(draft.target.rawValue) reads no records",
+                hint: "Leave input out; to wait for a step use after")
+        }
         guard let found = drafts.first(where: { $0.id == input }) else {
             throw draft.reader.invalid(
                 "input", input.rawValue, "There is no step \(input)",

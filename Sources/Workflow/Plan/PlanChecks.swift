@@ -28,11 +28,6 @@ struct PlanChecks {
                 .missingField, "steps[\(index)].input is missing", field: "steps[\(index)].input",
                 hint: "\(step.target.rawValue) reads the records of a loader step: name it")
         }
-        if !step.target.isConsumer, let input = step.input {
-            throw RequestError(
-                .invalidValue, "\(step.target.rawValue) reads no records", field: "steps[\(index)].input",
-                value: input.rawValue, hint: "Leave input out; to wait for a step use after")
-        }
     }
 
     private func checkFanOut(_ step: PlannedStep, _ index: Int) throws(RequestError) {
