@@ -144,22 +144,22 @@ let package = Package(
 
         // One machine: the local stack and the replay exchange.
         module("LocalStack", ["ServiceRuntime", "KafkaBridge", "PostgresBridge", "HTTPBridge", lifecycle]),
-        module(
-            "ReplayExchange", exclude: ["CZlib"], ["MarketData", "CZlib", hummingbird, logging, lifecycle]),
-        .systemLibrary(
-            name: "CZlib", path: "Sources/ReplayExchange/CZlib", providers: [.apt(["zlib1g-dev"])]),
+        module("ReplayExchange", ["MarketData", "ZlibBridge", crypto, hummingbird, logging, lifecycle]),
 
         // Adapters: each implements a port of the domain.
         module(
             "DocumentStores",
             ["Workflow", "MarketData", "ServiceRuntime", "PostgresBridge", "HTTPBridge", crypto]),
         module(
+            "ObjectStores", ["Workflow", "MarketData", "ServiceRuntime", "HTTPBridge", crypto]),
+        module(
             "JobLaunchers",
             [
                 "Workflow", "ServiceRuntime", "KafkaBridge", "KubernetesBridge", crypto, logging, metrics,
                 lifecycle,
             ]),
-        module("BinanceFeed", ["Workflow", "MarketData", "HTTPBridge"]),
+        module(
+            "BinanceFeed", ["Workflow", "MarketData", "ServiceRuntime", "HTTPBridge", "ZlibBridge", crypto]),
         module("ExchangeBudget", ["Workflow", "PostgresBridge"]),
 
         // Bridges: each wraps one C library; no C type leaves its bridge.
@@ -171,6 +171,8 @@ let package = Package(
         .systemLibrary(
             name: "CPQ", path: "Sources/PostgresBridge/CPQ", pkgConfig: "libpq",
             providers: [.apt(["libpq-dev"])]),
+        module("ZlibBridge", exclude: ["CZlib"], ["CZlib"]),
+        .systemLibrary(name: "CZlib", path: "Sources/ZlibBridge/CZlib", providers: [.apt(["zlib1g-dev"])]),
         module("HTTPBridge", exclude: ["CCurl"], ["CCurl", "ServiceRuntime"]),
         .target(
             name: "CCurl", path: "Sources/HTTPBridge/CCurl", linkerSettings: [.linkedLibrary("curl")]),
@@ -246,7 +248,20 @@ let package = Package(
                 "DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", "ServiceRuntime",
                 hummingbird, logging,
             ]),
-        tests("BinanceFeedTests", ["BinanceFeed", "ReplayExchange", "Workflow", "MarketData", "HTTPBridge"]),
+        // Also runs SeaweedFS.
+        tests(
+            "ObjectStoresTests",
+            [
+                "ObjectStores", "Workflow", "MarketData", "HTTPBridge", "ServiceRuntime", "LocalStack",
+                crypto,
+                hummingbird, logging,
+            ]),
+        tests(
+            "BinanceFeedTests",
+            [
+                "BinanceFeed", "ReplayExchange", "Workflow", "MarketData", "HTTPBridge", "ZlibBridge",
+                "ServiceRuntime", crypto, hummingbird, logging,
+            ]),
         tests("ExchangeBudgetTests", ["ExchangeBudget", "QueueManager", "Workflow", "PostgresBridge"]),
         tests(
             "ReplayExchangeTests", resources: [.copy("Fixtures"), .copy("real_clients.py")],

@@ -14,6 +14,18 @@ package struct BinanceFeed: Sendable {
         package var klinesWeight = 2
         package var aggregateTradesWeight = 4
         package var historicalTradesWeight = 25
+        package var source = FeedSource.rest
+        /// Where the archive's files are, without a path.
+        package var archiveURL = "https://data.binance.vision"
+        /// Longest file of the archive taken, zipped; it is kept on disk while it is read. A longer month is read
+        /// by its days.
+        package var archiveBytesMax = 1 << 30
+        /// Where it is kept.
+        package var archiveFolder = "/tmp"
+        /// Tries for one file: it never has to be there, so fewer than for a page.
+        package var archiveAttemptsMax = 5
+        package var archiveTimeouts = HTTPTimeouts(
+            connect: .seconds(10), whole: .seconds(1_800), idle: .seconds(60))
         /// Longest answer taken: 1,000 rows are under 250 kB.
         package var bodyBytesMax = 4 << 20
         package var timeouts = HTTPTimeouts(connect: .seconds(10), whole: .seconds(60), idle: .seconds(20))
@@ -53,15 +65,8 @@ package struct BinanceFeed: Sendable {
         jitter = JitterSource(seed: configuration.seed)
     }
 
-    /// Passes the closed candles of `range` to `handle`, page by page, oldest first.
-    ///
-    /// While `handle` works on a page, the next one is read: one page ahead and no more. The last page may
-    /// have no rows, only holes. Pages already handled are final, so a caller that stops may go on later
-    /// with `from` behind its last row.
-    ///
-    /// - Throws: ``FeedError``; `CancellationError` as soon as the task is cancelled, also during a wait;
-    ///   or what `handle` throws.
-    package func klines(
+    /// The REST API's part of ``klines(_:isolation:handle:)``.
+    func restKlines(
         _ range: KlineRange, isolation: isolated (any Actor)? = #isolation,
         handle: (KlinePage) async throws -> Void
     ) async throws {
@@ -77,15 +82,9 @@ package struct BinanceFeed: Sendable {
         try await handle(page)
     }
 
-    /// Passes the trades of `range` to `handle`, page by page, by rising id, as ``klines(_:isolation:handle:)``
-    /// does with candles.
-    ///
-    /// Pages go on by id, so that trades of one millisecond on both sides of a page's edge are neither lost nor
-    /// doubled; only the first trade of the range is looked for by time.
-    ///
-    /// - Parameter lastID: the trade that was read last, to go on behind it; nil from the range's start.
-    package func trades(
-        _ range: TradeRange, after lastID: Int64? = nil, isolation: isolated (any Actor)? = #isolation,
+    /// The REST API's part of ``trades(_:after:isolation:handle:)``.
+    func restTrades(
+        _ range: TradeRange, after lastID: Int64?, isolation: isolated (any Actor)? = #isolation,
         handle: (TradePage) async throws -> Void
     ) async throws {
         guard range.from < range.end else { return }

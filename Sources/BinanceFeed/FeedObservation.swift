@@ -4,6 +4,12 @@ import Workflow
 package enum FeedObservation: Sendable, Equatable {
     /// A page was read; `duration` covers the request and the scan, not the waits before it.
     case pageRead(rowCount: Int, duration: Duration, usedWeight: Int?)
+    /// A page of a file of the archive was read.
+    case archiveRead(rowCount: Int)
+    /// A file of the archive came and fits its checksum.
+    case fileRead(byteCount: Int, duration: Duration)
+    /// A file could not be used; the REST API is asked instead.
+    case filePassedOver(path: String, reason: String)
     /// An attempt failed and another follows after `wait`.
     case retried(attempt: Int, reason: String, wait: Duration)
     /// The exchange asked to stay away.

@@ -40,6 +40,9 @@ package struct KlinePage: ExchangePage {
 
     package func openTime(row: Int) -> Int64 { table.openTimes[row] }
 
+    /// nil for a page without rows.
+    var lastOpenTime: Int64? { rowCount > 0 ? table.openTimes[rowCount - 1] : nil }
+
     /// Passes each candle's fields and the bytes they lie in, in order; allocates nothing per row.
     package func forEachCandle<Failure: Error>(
         _ body: (_ openTime: Int64, CandleRecordWriter.Fields, UnsafeRawBufferPointer) throws(Failure) -> Void

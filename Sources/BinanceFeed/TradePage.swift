@@ -35,6 +35,11 @@ package struct TradePage: ExchangePage {
 
     package func id(row: Int) -> Int64 { table.ids[row] }
 
+    /// nil for a page without rows.
+    var lastRow: TradePosition? {
+        rowCount > 0 ? TradePosition(id: table.ids[rowCount - 1], time: table.times[rowCount - 1]) : nil
+    }
+
     /// Passes each trade's fields and the bytes they lie in, in order.
     package func forEachTrade(_ body: (TradeRecordWriter.Fields, UnsafeRawBufferPointer) -> Void) {
         bytes.withUnsafeBytes { bytes in

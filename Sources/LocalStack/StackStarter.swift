@@ -33,6 +33,8 @@ struct StackStarter: Sendable {
             "BINANCE_API_URL": exchange, MarkedProcesses.variable: folder.stackID,
             KafkaSettings.rereadsAborted.name: String(kafka.connection.rereadsAborted),
         ]
+        // The replay exchange has the files too; where another one keeps them is for its user to say.
+        if values[StackSettings.exchangeURL] == nil { variables[ExchangeSettings.archiveURL.name] = exchange }
         var addresses = StackAddresses(
             postgres: postgres.shown, kafka: kafka.connection.bootstrapServers,
             kafkaKind: kafka.kind.rawValue, exchange: exchange, arango: values[ArangoSettings.url])

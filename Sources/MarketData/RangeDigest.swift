@@ -66,11 +66,8 @@ package struct RangeDigester {
     }
 
     package func finish() -> RangeDigest {
-        let hex = hash.finalize().map { byte in
-            let text = String(byte, radix: 16)
-            return text.count == 1 ? "0" + text : text
-        }
-        return RangeDigest(count: count, sha256: hex.joined(), firstKey: firstKey, lastKey: lastKey)
+        return RangeDigest(
+            count: count, sha256: hash.finalize().hexText, firstKey: firstKey, lastKey: lastKey)
     }
 }
 
@@ -80,4 +77,14 @@ package struct RangeDigestError: Error, Sendable, Equatable, CustomStringConvert
     package var detail: String
 
     package var description: String { "record \(key): \(detail)" }
+}
+
+extension Sequence<UInt8> {
+    /// Two lower-case hexadecimal digits a byte.
+    package var hexText: String {
+        map { byte in
+            let text = String(byte, radix: 16)
+            return text.count == 1 ? "0" + text : text
+        }.joined()
+    }
 }

@@ -1,3 +1,5 @@
+import ZlibBridge
+
 /// Why the replay exchange cannot start or keep what it was given.
 package struct ReplayError: Error, Sendable, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
@@ -23,4 +25,15 @@ package struct ReplayError: Error, Sendable, Equatable, CustomStringConvertible 
     }
 
     package var description: String { "\(code.rawValue): \(operation): \(detail)" }
+}
+
+extension ReplayError {
+    /// The unpacked bytes of a file; what is wrong with it as an error of this module.
+    static func reading(_ path: String) throws(ReplayError) -> [UInt8] {
+        do throws(ZipError) {
+            return try CompressedFile.read(path)
+        } catch {
+            throw ReplayError(.unreadable, "read \(path)", error.detail)
+        }
+    }
 }

@@ -82,7 +82,9 @@ struct TradeFeedTests {
             let whole = try await fixture.trades(range)
             let feed = fixture.feed(pageRowsMax: 10)
             for index in stride(from: 0, to: whole.ids.count, by: 11) {
-                let rest = try await fixture.trades(range, after: whole.ids[index], with: feed)
+                let rest = try await fixture.trades(
+                    range, after: TradePosition(id: whole.ids[index], time: whole.records[index].time),
+                    with: feed)
                 #expect(rest.records == Array(whole.records[(index + 1)...]))
             }
         }
@@ -217,10 +219,10 @@ struct TradeReading: Sendable, Equatable {
 
 extension FeedFixture {
     func trades(
-        _ range: TradeRange, after lastID: Int64? = nil, with feed: BinanceFeed? = nil
+        _ range: TradeRange, after last: TradePosition? = nil, with feed: BinanceFeed? = nil
     ) async throws -> TradeReading {
         var reading = TradeReading()
-        try await (feed ?? self.feed()).trades(range, after: lastID) { reading.add($0) }
+        try await (feed ?? self.feed()).trades(range, after: last) { reading.add($0) }
         return reading
     }
 

@@ -67,9 +67,50 @@ struct TradeProcessTests {
         }
     }
 
+    /// The day and the next one are over, so all of it may come from files.
+    @Test(arguments: [
+        ("archive", "archive"), ("auto", "auto"), ("rest", "archive"), ("archive", "rest"), ("rest", "auto"),
+    ])
+    func `killed while it read from one source, the next attempt goes on with another`(
+        first: String, second: String
+    ) async throws {
+        try await Self.run { stage in
+            func variables(_ source: String) -> [String: String] {
+                let changes = [
+                    "TIME_RANGE": "2024-08-08:2024-08-09", "AS_OF": "9999999999999",
+                    "EXCHANGE_SOURCE": source,
+                    "EXCHANGE_ARCHIVE_URL": stage.bench.exchange.baseURL,
+                ]
+                return Self.variables(pageRows: 200).merging(changes) { $1 }
+            }
+            let kind = "loader-api-trades"
+            var attempt = 1
+            // The first kill meets the first day, whose file the second attempt begins with again.
+            for count in [2, 3] as [UInt64] {
+                let process = try await stage.start(attempt: attempt, kind: kind, variables(first))
+                try await stage.hold(process, at: .afterTransactionCommit, count: count)
+                process.signal(SIGKILL)
+                #expect(await process.waitForExit(timeout: .seconds(10)) == .signal(SIGKILL))
+                attempt += 1
+            }
+            let last = try await stage.start(attempt: attempt, kind: kind, variables(second))
+            #expect(await last.waitForExit(timeout: .seconds(90)) == .code(0))
+            let records = try await stage.bench.records(.trade)
+            #expect(records.isGapless && records.markers.map(\.count) == [14_515])
+            var range = TradeLoadTests.range()
+            range.symbol = try #require(Symbol("ETHUSDT"))
+            #expect(
+                records.digest
+                    == (try await stage.bench.sourceDigest(range, from: Self.firstID, count: 14_515)))
+            let files = try #require(try await stage.finalEvents().first).extra?["files"]
+            #expect((files != nil) == (second != "rest"))
+        }
+    }
+
     @Test(arguments: [
         ["TYPE": "api_candles_5m"], ["TYPE": "api_trades_5m"], ["TIME_RANGE": ""], ["SYMBOL": "eth"],
-        ["EXCHANGE_HISTORICAL_TRADES_WEIGHT": "0"],
+        ["EXCHANGE_HISTORICAL_TRADES_WEIGHT": "0"], ["EXCHANGE_SOURCE": "files"],
+        ["EXCHANGE_ARCHIVE_BYTES_MAX": "1"],
     ])
     func `a wrong setting ends it before anything is done`(change: [String: String]) async throws {
         try await Self.run { stage in

@@ -70,6 +70,33 @@ import Workflow
         #expect(error.field == field)
     }
 
+    @Test func `a loader is told where to read`() throws {
+        let plan = try build(
+            #"""
+            {"symbol":"BTCUSDT","time_range":"2024-08-01:2024-08-01","steps":[
+             {"id":"load","target":"loader-api-trades","type":"api_trades","params":{"source":"auto"}},
+             {"id":"store","target":"arango-connector","input":"load"}]}
+            """#)
+        #expect(plan.steps.map(\.workerSettings) == [["EXCHANGE_SOURCE": "auto"], nil])
+    }
+
+    @Test(arguments: [
+        (#"{"source":"ftp"}"#, #"{}"#, "steps[0].params.source"),
+        (#"{"source":1}"#, #"{}"#, "steps[0].params.source"),
+        (#"{}"#, #"{"source":"auto"}"#, "steps[1].params.source"),
+    ])
+    func `a source that is none, or of a step that loads nothing, is refused`(
+        load: String, store: String, field: String
+    ) throws {
+        let error = try refusal(
+            #"""
+            {"symbol":"BTCUSDT","time_range":"2024-08-01:2024-08-01","steps":[
+             {"id":"load","target":"loader-api-trades","type":"api_trades","params":\#(load)},
+             {"id":"store","target":"arango-connector","input":"load","params":\#(store)}]}
+            """#)
+        #expect(error.field == field)
+    }
+
     @Test func `a store step takes type and interval from its input`() throws {
         let plan = try build(
             #"""

@@ -187,10 +187,16 @@ struct TemplateTests {
         )
         let plan = try PlanBuilder().build(body)
         #expect(plan.steps.map(\.interval) == ["1M", "1M"] && plan.steps[1].collectionName == "all_months")
+        #expect(plan.steps.allSatisfy { $0.workerSettings == nil })
+        let trades = try #require(
+            TemplateName("historical_trades").flatMap { BuiltInTemplates.template($0) })
+        let files = try expand(
+            trades, #"{"symbols":["BTCUSDT"],"time_range":"2024-08-01:2024-08-31","source":"archive"}"#)
+        #expect(try PlanBuilder().build(files).steps[0].workerSettings == ["EXCHANGE_SOURCE": "archive"])
         let dummy = try #require(TemplateName("dummy").flatMap { BuiltInTemplates.template($0) })
         let step = try PlanBuilder().build(expand(dummy, #"{"seconds":3}"#)).steps[0]
         #expect(step.workerSettings == ["DUMMY_SECONDS": "3", "DUMMY_RECORDS_PER_SECOND": "0"])
-        for template in [candles, dummy] { #expect(template.unusedParameters.isEmpty) }
+        for template in [candles, trades, dummy] { #expect(template.unusedParameters.isEmpty) }
     }
 
     @Test func `values of a command line become what the template says`() throws {

@@ -27,6 +27,7 @@ FAULTS = {
     "cut_body_share": 0.02,
     "storm_every_seconds": 12,
     "storm_seconds": 2,
+    "archive_damage_share": 0.05,
 }
 CLEAN_SECONDS_MAX = 60
 
@@ -45,6 +46,7 @@ class Chaos:
             {
                 "EXCHANGE_PAGE_ROWS": str(arguments.page_rows or self.work.page_rows),
                 "EXCHANGE_WEIGHT_MAX": WEIGHT_MAX,
+                "EXCHANGE_SOURCE": arguments.source,
             },
         )
         self.store = candles.Store(stack.addresses["POSTGRES_URL"])
@@ -104,7 +106,10 @@ class Chaos:
 
     def set_faults(self, pace: int) -> None:
         faults = FAULTS if self.arguments.faults else {}
-        request("POST", f"{self.exchange}/_replay/faults", faults | {"pace_records_per_second": pace})
+        # Whoever wants files only must find them.
+        missing = 0.1 if faults and self.arguments.source == "auto" else 0
+        extra = {"pace_records_per_second": pace, "archive_missing_share": missing}
+        request("POST", f"{self.exchange}/_replay/faults", faults | extra)
 
     def start_queue(self, key: str) -> str:
         deadline, headers = time.monotonic() + 60, {"Idempotency-Key": key}
@@ -198,7 +203,9 @@ class Chaos:
                 if client["requests_before_retry_after"]
             }
             raise Failure(f"{early} requests were made before Retry-After was over: {json.dumps(clients)}")
-        if self.arguments.faults and not statistics["answers"].get("429"):
+        if self.arguments.source != "rest" and not statistics["answers"].get("archive 200"):
+            raise Failure(f"the exchange gave no file: {statistics['answers']}")
+        if self.arguments.faults and self.arguments.source == "rest" and not statistics["answers"].get("429"):
             raise Failure(f"the exchange answered no 429: {statistics['answers']}")
 
     def print_diagnosis(self) -> None:
@@ -261,6 +268,7 @@ def main(description: str) -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--records", choices=sorted(WORK), default="candles")
+    parser.add_argument("--source", choices=["rest", "archive", "auto"], default="rest")
     parser.add_argument("--page-rows", type=int, help="records asked for at once; by default 100")
     parser.add_argument("--programs", type=Path, help="folder of built programs; not given: build them")
     arguments = parser.parse_args()

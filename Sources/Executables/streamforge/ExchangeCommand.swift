@@ -97,6 +97,10 @@ struct FaultFlags: ParsableArguments {
     var stormSeconds = 0.0
     @Option(help: "Records a second and symbol; 0 is as fast as it can.")
     var pace = 0.0
+    @Option(help: "Share of requests for files answered 404, 0 to 1.")
+    var archiveMissing = 0.0
+    @Option(help: "Share of files with a wrong byte in them, 0 to 1.")
+    var archiveDamage = 0.0
     @Option(help: "Candles left out, SYMBOL:FROM:TO in Unix milliseconds, TO excluded; may be repeated.")
     var hole: [String] = []
 
@@ -108,6 +112,8 @@ struct FaultFlags: ParsableArguments {
         settings.stormEverySeconds = stormEvery
         settings.stormSeconds = stormSeconds
         settings.paceRecordsPerSecond = pace
+        settings.archiveMissingShare = archiveMissing
+        settings.archiveDamageShare = archiveDamage
         settings.holes = try hole.map { text in
             let parts = text.split(separator: ":").map(String.init)
             guard parts.count == 3, let symbol = Symbol(parts[0]), let from = Int64(parts[1]),

@@ -57,6 +57,16 @@ final class FaultInjector: Sendable {
         }
     }
 
+    /// What a request for a file meets besides its ``plan(now:)``; drawn only for files.
+    func archivePlan() -> (isMissing: Bool, isDamaged: Bool) {
+        state.withLock { state in
+            (
+                state.random.chance(state.settings.archiveMissingShare),
+                state.random.chance(state.settings.archiveDamageShare)
+            )
+        }
+    }
+
     /// How long an answer with `recordCount` records of `symbol` has to wait for its pace.
     func delay(for symbol: String, recordCount: Int, now: ContinuousClock.Instant = .now) -> Duration {
         state.withLock { state in

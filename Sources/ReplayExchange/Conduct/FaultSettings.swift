@@ -5,7 +5,7 @@ import MarketData
 ///
 /// JSON, at start and over `POST /_replay/faults`, where a field left out stays as it is:
 /// `{"latency_ms": 50, "server_error_share": 0.05, "cut_body_share": 0.02, "storm_every_seconds": 20,
-/// "storm_seconds": 3, "pace_records_per_second": 200,
+/// "storm_seconds": 3, "pace_records_per_second": 200, "archive_missing_share": 0.1, "archive_damage_share": 0.1,
 /// "holes": [{"symbol": "BTCUSDT", "from": 1722470400000, "to": 1722474000000}]}`
 package struct FaultSettings: Codable, Sendable, Equatable {
     package static let latencyMillisecondsMax = 60_000
@@ -40,6 +40,10 @@ package struct FaultSettings: Codable, Sendable, Equatable {
     /// A page of 1,000 at 100 a second waits 10 s: ask for smaller pages than your time-out allows.
     package var paceRecordsPerSecond = 0.0
     package var holes: [Hole] = []
+    /// Share of requests for files that are answered 404, as for one not yet published, 0 to 1.
+    package var archiveMissingShare = 0.0
+    /// Share of files with a wrong byte in them, so that the checksum does not fit, 0 to 1.
+    package var archiveDamageShare = 0.0
 
     package init() {}
 
@@ -51,6 +55,8 @@ package struct FaultSettings: Codable, Sendable, Equatable {
         case stormSeconds = "storm_seconds"
         case paceRecordsPerSecond = "pace_records_per_second"
         case holes
+        case archiveMissingShare = "archive_missing_share"
+        case archiveDamageShare = "archive_damage_share"
     }
 
     package init(from decoder: any Decoder) throws {
@@ -65,6 +71,8 @@ package struct FaultSettings: Codable, Sendable, Equatable {
         }
         if !(0...1).contains(serverErrorShare) { return "server_error_share: must be 0 to 1" }
         if !(0...1).contains(cutBodyShare) { return "cut_body_share: must be 0 to 1" }
+        if !(0...1).contains(archiveMissingShare) { return "archive_missing_share: must be 0 to 1" }
+        if !(0...1).contains(archiveDamageShare) { return "archive_damage_share: must be 0 to 1" }
         if !(0...86_400).contains(stormEverySeconds) { return "storm_every_seconds: must be 0 to 86400" }
         if stormSeconds < 0 || (stormSeconds > 0 && stormSeconds >= stormEverySeconds) {
             return "storm_seconds: must be 0 or more and less than storm_every_seconds"
@@ -137,6 +145,10 @@ package struct FaultSettings: Codable, Sendable, Equatable {
         paceRecordsPerSecond =
             try values.decodeIfPresent(Double.self, forKey: .paceRecordsPerSecond) ?? paceRecordsPerSecond
         holes = try values.decodeIfPresent([Hole].self, forKey: .holes) ?? holes
+        archiveMissingShare =
+            try values.decodeIfPresent(Double.self, forKey: .archiveMissingShare) ?? archiveMissingShare
+        archiveDamageShare =
+            try values.decodeIfPresent(Double.self, forKey: .archiveDamageShare) ?? archiveDamageShare
     }
 
     private static func describe(_ error: DecodingError) -> String {

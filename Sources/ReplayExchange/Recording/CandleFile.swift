@@ -16,7 +16,7 @@ enum CandleFile {
 
     /// - Throws: ``ReplayError`` `unreadable`, or `malformed` naming the line.
     static func read(_ path: String, interval: KlineInterval) throws(ReplayError) -> Candles {
-        let bytes = try CompressedFile.read(path)
+        let bytes = try ReplayError.reading(path)
         var result = Candles(
             series: KlineSeries(interval: interval), hasAllColumns: true, pricePlaces: 0, quantityPlaces: 0)
         result.series.reserve(rowCount: bytes.count / 48)

@@ -4,7 +4,7 @@
 enum TradeFile {
     /// - Throws: ``ReplayError`` `unreadable`, or `malformed` naming the line.
     static func read(_ path: String) throws(ReplayError) -> TradeTape {
-        let bytes = try CompressedFile.read(path)
+        let bytes = try ReplayError.reading(path)
         var trades: [Trade] = []
         trades.reserveCapacity(bytes.count / 40)
         let badLine = bytes.withUnsafeBytes { bytes -> Int? in

@@ -67,6 +67,27 @@ final class ExchangeCore: Sendable {
         return reply
     }
 
+    /// A file of the archive, with the faults of the API but for refusals, and those of files.
+    func archiveReply(_ path: String, client: String) -> Reply {
+        statistics.requestArrived(from: client, at: .now)
+        let plan = faults.plan()
+        let (isMissing, isDamaged) = faults.archivePlan()
+        var reply = Reply(
+            status: 404, body: Array("<html><body>404</body></html>".utf8), contentType: "text/html")
+        let shelf = ArchiveShelf(market: market, now: clock.now, holes: faults.holes)
+        if case .serverError(let status) = plan.outcome {
+            reply = Reply(serverError: status, usedWeight: nil)
+        } else if !isMissing, let file = shelf.file(path) {
+            reply = Reply(status: 200, body: file.bytes, contentType: "application/octet-stream")
+            if isDamaged { reply.body[reply.body.count / 2] ^= 1 }
+            reply.isCut = plan.outcome == .cutBody
+            reply.delay = faults.delay(for: file.symbol, recordCount: file.recordCount)
+        }
+        reply.delay += plan.latency
+        statistics.answered(reply.isCut ? "cut" : "archive \(reply.status)", recordCount: 0)
+        return reply
+    }
+
     private func reply(
         to request: ExchangeRequest, endpoint: Endpoint, outcome: FaultInjector.Outcome
     ) -> Reply {

@@ -35,6 +35,8 @@ struct ExchangeServer: Sendable {
         case (_, let path) where path.hasPrefix("/_replay/"):
             guard context.isLoopback else { return Response(status: .forbidden) }
             return try await control(request)
+        case (.get, let path) where path.hasPrefix(ArchiveShelf.pathPrefix):
+            return try await archive(path, client: request.headers[.userAgent] ?? "", context: context)
         case (.get, let path):
             guard let endpoint = Endpoint(rawValue: path) else { return Self.notFound }
             return try await exchange(request, endpoint: endpoint, context: context)
@@ -54,6 +56,15 @@ struct ExchangeServer: Sendable {
                 userAgent: request.headers[.userAgent] ?? "",
                 timeUnit: request.headers[Self.timeUnit]),
             endpoint: endpoint)
+        return try await response(reply)
+    }
+
+    /// The exchange's files lie on another server: they cost no weight.
+    private func archive(_ path: String, client: String, context: ExchangeContext) async throws -> Response {
+        try await response(core.archiveReply(path, client: "\(context.address ?? "unknown") \(client)"))
+    }
+
+    private func response(_ reply: ExchangeCore.Reply) async throws -> Response {
         if reply.delay > .zero { try await Task.sleep(for: reply.delay) }
         var headers: HTTPFields = [.contentType: reply.contentType]
         if let seconds = reply.retryAfterSeconds { headers[Self.retryAfter] = String(seconds) }

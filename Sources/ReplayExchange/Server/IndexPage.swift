@@ -11,6 +11,8 @@ struct IndexPage: Sendable {
 
         ENDPOINTS (GET)
         \(Endpoint.allCases.map { "  \($0.rawValue)  weight \($0.weight)" }.joined(separator: "\n"))
+        Files of days and months that are over, and their .CHECKSUM files, made of the recordings, no weight:
+          /data/spot/daily/klines/BTCUSDT/5m/BTCUSDT-5m-2024-08-01.zip, monthly/…, aggTrades/…, trades/…
         Control, loopback only: GET and POST /_replay/faults, GET /_replay/stats
 
         DATA
@@ -53,6 +55,7 @@ struct IndexPage: Sendable {
         return """
               latency \(faults.latencyMilliseconds) ms; 5xx share \(faults.serverErrorShare); \
             cut bodies share \(faults.cutBodyShare);
+              files missing share \(faults.archiveMissingShare), damaged share \(faults.archiveDamageShare);
               429 storm of \(faults.stormSeconds) s every \(faults.stormEverySeconds) s; \
             pace \(faults.paceRecordsPerSecond) records/s a symbol (0: none); holes: \
             \(holes.isEmpty ? "none" : holes)

@@ -17,10 +17,12 @@ package struct CandleSource: RecordSource {
     package var symbol: Symbol { range.symbol }
 
     package func read(
-        after key: String?, handle: @Sendable (CandlePage) async throws -> Void
+        after record: StoredRecord?, handle: @Sendable (CandlePage) async throws -> Void
     ) async throws {
         var rest = range
-        if let last = key.flatMap({ RecordKey.openTime(ofCandle: $0, range.symbol, range.interval) }) {
+        if let key = record?.key,
+            let last = RecordKey.openTime(ofCandle: key, range.symbol, range.interval)
+        {
             rest.from = range.interval.openTime(after: range.interval.openTime(containing: last))
         }
         try await feed.klines(rest) { page in
@@ -28,8 +30,8 @@ package struct CandleSource: RecordSource {
         }
     }
 
-    package func misfit(key: String, value: [UInt8]) -> String? {
-        guard let openTime = RecordKey.openTime(ofCandle: key, range.symbol, range.interval) else {
+    package func misfit(_ record: StoredRecord) -> String? {
+        guard let openTime = RecordKey.openTime(ofCandle: record.key, range.symbol, range.interval) else {
             return "is no candle \(range.symbol) \(range.interval.rawValue)"
         }
         return openTime >= range.from && openTime < range.to ? nil : "lies outside the range"

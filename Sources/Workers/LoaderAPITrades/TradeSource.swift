@@ -18,22 +18,27 @@ package struct TradeSource: RecordSource {
     package var symbol: Symbol { range.symbol }
 
     package func read(
-        after key: String?, handle: @Sendable (TradeRecords) async throws -> Void
+        after record: StoredRecord?, handle: @Sendable (TradeRecords) async throws -> Void
     ) async throws {
-        let lastID = key.flatMap { RecordKey.tradeID(ofTrade: $0, range.symbol, range.kind) }
-        try await feed.trades(range, after: lastID) { page in
+        let last = record.flatMap(position)
+        try await feed.trades(range, after: last) { page in
             try await handle(TradeRecords(page, range.symbol, range.kind, writer))
         }
     }
 
-    package func misfit(key: String, value: [UInt8]) -> String? {
-        guard RecordKey.tradeID(ofTrade: key, range.symbol, range.kind) != nil else {
+    package func misfit(_ record: StoredRecord) -> String? {
+        guard RecordKey.tradeID(ofTrade: record.key, range.symbol, range.kind) != nil else {
             return "is no \(range.kind) trade of \(range.symbol)"
         }
-        guard let time = try? MessageCodec.decode(TimedDocument.self, from: value).time else {
-            return "has no time"
-        }
+        guard let time = position(record)?.time else { return "has no time" }
         return time >= range.from && time < range.to ? nil : "lies outside the range"
+    }
+
+    private func position(_ record: StoredRecord) -> TradePosition? {
+        guard let id = RecordKey.tradeID(ofTrade: record.key, range.symbol, range.kind),
+            let time = try? MessageCodec.decode(TimedDocument.self, from: record.value).time
+        else { return nil }
+        return TradePosition(id: id, time: time)
     }
 
     private struct TimedDocument: Decodable {

@@ -9,6 +9,8 @@ final class ExchangeMeter: Sendable {
         var requests: Int64 = 0
         var retries: Int64 = 0
         var refusals: Int64 = 0
+        /// Files of the exchange that were read.
+        var files: Int64 = 0
         /// The exchange's own count after the last answer.
         var usedWeight: Int?
         var progress = LoadProgress()
@@ -46,7 +48,8 @@ final class ExchangeMeter: Sendable {
             case .limited:
                 state.requests += 1
                 state.refusals += 1
-            case .waiting, .heldBack, .holeFound: break
+            case .fileRead: state.files += 1
+            case .waiting, .heldBack, .holeFound, .archiveRead, .filePassedOver: break
             }
         }
         observer(observation)
@@ -80,6 +83,7 @@ final class ExchangeMeter: Sendable {
             "requests": .integer(state.requests), "retries": .integer(state.retries),
             "limited": .integer(state.refusals), "transactions": .integer(Int64(progress.transactions)),
         ]
+        if state.files > 0 { extra["files"] = .integer(state.files) }
         if let weight = state.usedWeight { extra["weight"] = .integer(Int64(weight)) }
         if let missing { extra["\(noun)_missing"] = .integer(missing) }
         if !progress.holes.isEmpty {

@@ -21,6 +21,15 @@ package struct LoaderFrame: Sendable {
     ) {
         var configuration = BinanceFeed.Configuration()
         configuration.pageRowsMax = context.settings[ExchangeSettings.pageRowsMax]
+        configuration.source =
+            switch context.settings[ExchangeSettings.source] {
+            case .rest: .rest
+            case .archive: .archive
+            case .auto: .auto
+            }
+        configuration.archiveURL = context.settings[ExchangeSettings.archiveURL]
+        configuration.archiveFolder = context.settings[ExchangeSettings.archiveFolder]
+        configuration.archiveBytesMax = context.settings[ExchangeSettings.archiveBytesMax]
         configuration.userAgent = "streamforge/\(context.identity.producerID)"
         configure(&configuration)
         self.context = context

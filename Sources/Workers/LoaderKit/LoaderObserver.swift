@@ -13,6 +13,8 @@ struct LoaderObserver: Sendable {
     private let retries: Counter
     private let limited: Counter
     private let holes: Counter
+    private let fileBytes: Counter
+    private let filesPassedOver: Counter
     private let waits: Metrics.Timer
     private let asks: Metrics.Timer
     private let askFailures: Counter
@@ -27,6 +29,8 @@ struct LoaderObserver: Sendable {
         retries = Counter(label: "exchange_retries_total", factory: metrics)
         limited = Counter(label: "exchange_limited_total", factory: metrics)
         holes = Counter(label: "exchange_\(noun)_missing_total", factory: metrics)
+        fileBytes = Counter(label: "exchange_archive_bytes_total", factory: metrics)
+        filesPassedOver = Counter(label: "exchange_archive_passed_over_total", factory: metrics)
         waits = Timer(label: "exchange_budget_wait_seconds", factory: metrics)
         asks = Timer(label: "exchange_budget_ask_duration_seconds", factory: metrics)
         askFailures = Counter(label: "exchange_budget_ask_failures_total", factory: metrics)
@@ -38,6 +42,16 @@ struct LoaderObserver: Sendable {
         case .pageRead(let rowCount, let duration, _):
             records.increment(by: rowCount)
             requests.recordNanoseconds(duration.wholeMilliseconds * 1_000_000)
+        case .archiveRead(let rowCount): records.increment(by: rowCount)
+        case .fileRead(let byteCount, let duration):
+            fileBytes.increment(by: byteCount)
+            logger.debug(
+                "Read a file of the exchange",
+                metadata: ["bytes": "\(byteCount)", "duration_ms": "\(duration.wholeMilliseconds)"])
+        case .filePassedOver(let path, let reason):
+            filesPassedOver.increment()
+            logger.warning(
+                "Passed over a file of the exchange", metadata: ["file": "\(path)", "error": "\(reason)"])
         case .retried(let attempt, let reason, let wait):
             retries.increment()
             logger.warning(

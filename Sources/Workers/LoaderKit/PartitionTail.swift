@@ -5,7 +5,7 @@ import Workflow
 enum LoadPosition: Sendable, Equatable {
     case empty
     /// The last committed record, and the first one's key.
-    case record(key: String, seq: Int64, firstKey: String)
+    case record(StoredRecord, seq: Int64, firstKey: String)
     /// All is done.
     case ended(EndMarker)
 }
@@ -18,8 +18,8 @@ struct PartitionTail: Sendable {
     let kafka: KafkaConnection
     let observe: KafkaObserver
     let partition: TopicPartition
-    /// As ``RecordSource/misfit(key:value:)``.
-    let misfit: @Sendable (_ key: String, _ value: [UInt8]) -> String?
+    /// As ``RecordSource/misfit(_:)``.
+    let misfit: @Sendable (StoredRecord) -> String?
     let waitMax: Duration
 
     /// Growth of the steps backwards: the reading costs at most this many times what one that knew would.
@@ -80,7 +80,7 @@ struct PartitionTail: Sendable {
         }
         let (firstKey, firstSeq) = try identity(first)
         guard firstSeq == 1 else { throw foreign(first, "the records before it are gone") }
-        return .record(key: key, seq: seq, firstKey: firstKey)
+        return .record(StoredRecord(key: key, value: last.value), seq: seq, firstKey: firstKey)
     }
 
     /// What a record says about itself, checked against what is loaded.
@@ -88,7 +88,7 @@ struct PartitionTail: Sendable {
         guard let seq = record.seq, seq > 0 else { throw foreign(record, "it has no number") }
         let document = try? MessageCodec.decode(KeyedDocument.self, from: record.value)
         guard let key = document?.key else { throw foreign(record, "it has no key") }
-        if let misfit = misfit(key, record.value) {
+        if let misfit = misfit(StoredRecord(key: key, value: record.value)) {
             throw foreign(record, "\(key.prefix(80)) \(misfit)")
         }
         return (key, seq)

@@ -86,16 +86,18 @@ package struct RecordLoad<Source: RecordSource>: Sendable {
     private func load(_ producer: KafkaProducer, _ progress: inout LoadProgress) async throws -> LoadOutcome {
         let tail = PartitionTail(
             kafka: ports.kafka, observe: ports.observeKafka, partition: plan.output,
-            misfit: { source.misfit(key: $0, value: $1) }, waitMax: limits.tailWaitMax)
+            misfit: { source.misfit($0) }, waitMax: limits.tailWaitMax)
+        var last: StoredRecord?
         switch try await tail.read() {
         case .empty:
             progress.lastSeq = 0
             progress.firstKey = nil
             progress.lastKey = nil
-        case .record(let key, let seq, let firstKey):
+        case .record(let record, let seq, let firstKey):
+            last = record
             progress.lastSeq = seq
             progress.firstKey = firstKey
-            progress.lastKey = key
+            progress.lastKey = record.key
             ports.report(progress)
         case .ended(let marker):
             progress.lastSeq = marker.count
@@ -104,18 +106,17 @@ package struct RecordLoad<Source: RecordSource>: Sendable {
             return .finished
         }
         let writer = TransactionWriter(producer: producer, output: plan.output, ports: ports, limits: limits)
-        return try await load(writer, &progress)
+        return try await load(after: last, writer, &progress)
     }
 
     private func load(
-        _ writer: TransactionWriter, _ progress: inout LoadProgress
+        after last: StoredRecord?, _ writer: TransactionWriter, _ progress: inout LoadProgress
     ) async throws -> LoadOutcome {
         let buffer = PageBuffer<Source.Page>(pagesMax: limits.pagesWaitingMax)
-        let lastKey = progress.lastKey
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 do {
-                    try await source.read(after: lastKey) { page in try await buffer.put(page) }
+                    try await source.read(after: last) { page in try await buffer.put(page) }
                     await buffer.end(nil)
                 } catch {
                     await buffer.end(error)

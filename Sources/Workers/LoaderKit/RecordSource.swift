@@ -9,13 +9,20 @@ package protocol RecordSource: Sendable {
 
     /// Passes pages to `handle`, in order, and returns after the last.
     ///
-    /// - Parameter key: the last record that is not wanted again; nil to begin at the range's start. One for which
-    ///   ``misfit(key:value:)`` is nil.
+    /// - Parameter last: the last record that is not wanted again; nil to begin at the range's start. One for which
+    ///   ``misfit(_:)`` is nil.
     /// - Throws: `FeedError`, `CancellationError`, or what `handle` throws.
-    func read(after key: String?, handle: @Sendable (Page) async throws -> Void) async throws
+    func read(after last: StoredRecord?, handle: @Sendable (Page) async throws -> Void) async throws
 
     /// Why a record that was found in the partition is none of this load's; nil when it may be.
-    func misfit(key: String, value: [UInt8]) -> String?
+    func misfit(_ record: StoredRecord) -> String?
+}
+
+/// A record that is in the partition already.
+package struct StoredRecord: Sendable, Equatable {
+    package var key: String
+    /// The record itself, JSON.
+    package var value: [UInt8]
 }
 
 /// One page of a source, ready to be written.

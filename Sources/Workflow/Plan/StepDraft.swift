@@ -1,3 +1,5 @@
+import MarketData
+
 /// One step as the request says it, before edges, types and fan-out are resolved.
 struct StepDraft {
     private static let names = [
@@ -5,7 +7,7 @@ struct StepDraft {
         "start_timeout_seconds", "heartbeat_timeout_seconds", "locks", "semaphores", "params",
     ]
     private static let parameterNames = [
-        "interval", "collection_name", "attempts_max", "dead_letters_max", "timeout_seconds",
+        "interval", "source", "collection_name", "attempts_max", "dead_letters_max", "timeout_seconds",
     ]
     private static let commonParameterNames = ["attempts_max", "timeout_seconds"]
 
@@ -57,7 +59,11 @@ struct StepDraft {
         limits = try StepLimits(reader, parameters)
         graph = target == .graphBuilder ? try GraphStepParameters(parameters) : nil
         workerSettings =
-            target == .dummyService ? try DummyParameters.settings(parameters) : graph?.settings
+            switch target {
+            case .dummyService: try DummyParameters.settings(parameters)
+            case .graphBuilder: graph?.settings
+            case .loaderAPICandles, .loaderAPITrades, .arangoConnector: try Self.source(parameters, target)
+            }
         interval = try parameters.string("interval")
         deadLettersMax = try parameters.integer("dead_letters_max", in: 0...1_000_000_000)
         collectionName = try Self.collectionName(parameters, target)
@@ -80,6 +86,23 @@ struct StepDraft {
         case .graphBuilder: GraphStepParameters.names + commonParameterNames
         case .loaderAPICandles, .loaderAPITrades, .arangoConnector: parameterNames
         }
+    }
+
+    /// `params.source` of a loader, as its worker reads it.
+    private static func source(
+        _ parameters: ObjectReader, _ target: Target
+    ) throws(RequestError) -> [String: String]? {
+        guard let text = try parameters.string("source") else { return nil }
+        guard target.isProducer else {
+            throw parameters.invalid(
+                "source", text, "\(target.rawValue) loads nothing", hint: "Give it to the step that loads")
+        }
+        guard let source = FeedSource(rawValue: text) else {
+            throw parameters.invalid(
+                "source", text, "There is no source \(text.prefix(20))",
+                hint: "One of \(FeedSource.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return ["EXCHANGE_SOURCE": source.rawValue]
     }
 
     private static func collectionName(

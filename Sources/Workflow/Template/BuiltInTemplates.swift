@@ -20,12 +20,15 @@ package enum BuiltInTemplates {
            "symbols": {"type": "symbols", "description": "What to load."},
            "interval": {"type": "interval", "default": "1m", "description": "The length of a candle."},
            "time_range": {"type": "time_range", "description": "First and last day, UTC, both included."},
+           "source": {"type": "enum", "values": ["rest", "archive", "auto"], "required": false,
+             "description": "The exchange's API, its files, or files where they are of use; else EXCHANGE_SOURCE."},
            "collection": {"type": "string", "required": false,
              "description": "One collection for all; else one a symbol: <symbol>_<type>_<first day>."}},
          "workflow": {
            "symbols": "${symbols}", "time_range": "${time_range}",
            "steps": [
-             {"id": "load", "target": "loader-api-candles", "type": "api_candles_${interval}"},
+             {"id": "load", "target": "loader-api-candles", "type": "api_candles_${interval}",
+              "params": {"source": "${source}"}},
              {"id": "store", "target": "arango-connector", "input": "load",
               "params": {"collection_name": "${collection}"}}]}}
         """#
@@ -38,12 +41,15 @@ package enum BuiltInTemplates {
            "kind": {"type": "enum", "values": ["api_trades", "api_trades_raw"], "default": "api_trades",
              "description": "Aggregate trades, or each fill by itself (six times the request weight)."},
            "time_range": {"type": "time_range", "description": "First and last day, UTC, both included."},
+           "source": {"type": "enum", "values": ["rest", "archive", "auto"], "required": false,
+             "description": "The exchange's API, its files, or files where they are of use; else EXCHANGE_SOURCE."},
            "collection": {"type": "string", "required": false,
              "description": "One collection for all; else one a symbol: <symbol>_<type>_<first day>."}},
          "workflow": {
            "symbols": "${symbols}", "time_range": "${time_range}",
            "steps": [
-             {"id": "load", "target": "loader-api-trades", "type": "${kind}"},
+             {"id": "load", "target": "loader-api-trades", "type": "${kind}",
+              "params": {"source": "${source}"}},
              {"id": "store", "target": "arango-connector", "input": "load",
               "params": {"collection_name": "${collection}"}}]}}
         """#

@@ -42,21 +42,6 @@ package enum PostgresSettings {
     package static let optionalURL = url.optional()
 }
 
-/// The object store for models.
-package enum ObjectStoreSettings {
-    package static let endpoint = Setting.url(
-        "MINIO_ENDPOINT", example: "http://127.0.0.1:9000", doc: "Address of an S3 object store."
-    ).optional()
-    package static let accessKey = Setting.text(
-        "MINIO_ACCESS_KEY", example: "streamforge", doc: "Access key."
-    ).optional()
-    package static let secretKey = Setting.secret("MINIO_SECRET_KEY", doc: "Secret key.").optional()
-    package static let bucket = Setting.text("MINIO_BUCKET", example: "streamforge", doc: "The bucket.")
-        .alias("MINIO_BUCKET_NAME").fallback("streamforge")
-
-    package static let group = SettingsGroup("Object store", [endpoint, accessKey, secretKey, bucket])
-}
-
 /// The exchange data is loaded from.
 package enum ExchangeSettings {
     package static let url = Setting.url(
@@ -72,6 +57,28 @@ package enum ExchangeSettings {
             "PostgreSQL's address for loaders that share the exchange's weight limit, with a user that sees the "
             + "budget's tables only. Not set: `POSTGRES_URL`; without both the limit counts per process."
     ).optional()
+
+    package enum Source: String, Sendable, CaseIterable {
+        case rest, archive, auto
+    }
+
+    package static let source = Setting<Source>.choice(
+        "EXCHANGE_SOURCE", example: "auto",
+        doc:
+            "Where loaders read: `rest`, the API; `archive`, the exchange's files of whole days and months; `auto`, "
+            + "the files where there are any, else the API. A step's `params.source` goes before."
+    ).fallback("rest")
+    package static let archiveURL = Setting.url(
+        "EXCHANGE_ARCHIVE_URL", example: "http://127.0.0.1:9080", doc: "Where the exchange's files are."
+    ).fallback("https://data.binance.vision")
+    package static let archiveFolder = Setting.path(
+        "EXCHANGE_ARCHIVE_DIR", example: "/var/tmp",
+        doc: "Folder where a loader keeps one of the exchange's files while it reads it, without a name."
+    ).alias("TMPDIR").fallback("/tmp")
+    package static let archiveBytesMax = Setting<Int>.integer(
+        "EXCHANGE_ARCHIVE_BYTES_MAX", in: 1_048_576...68_719_476_736, example: "1073741824",
+        doc: "Longest of the exchange's files taken, zipped; a month that is longer is read by its days."
+    ).unit("bytes").fallback("1073741824")
 
     package static let pageRowsMax = Setting<Int>.integer(
         "EXCHANGE_PAGE_ROWS", in: 1...1_000, example: "1000", doc: "Records asked for at once."
@@ -106,6 +113,8 @@ package enum ExchangeSettings {
     private static func group(_ weights: [Setting<Int>]) -> SettingsGroup {
         SettingsGroup(
             "Exchange",
-            [url, egress, budgetURL, pageRowsMax] + weights + [weightMax, certificateAuthorityPath])
+            [url, egress, budgetURL, source, archiveURL, archiveFolder, archiveBytesMax, pageRowsMax]
+                + weights
+                + [weightMax, certificateAuthorityPath])
     }
 }

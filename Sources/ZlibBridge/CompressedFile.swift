@@ -1,19 +1,18 @@
 internal import CZlib
-import Foundation
 
 /// Reads whole files, gzip or plain, with a bound on what comes out.
-enum CompressedFile {
+package enum CompressedFile {
     /// More than any month of candles; a file that unpacks to more is refused.
-    static let bytesMax = 512 * 1_024 * 1_024
+    package static let bytesMax = 512 * 1_024 * 1_024
     private static let chunkBytes = 256 * 1_024
 
     /// The unpacked bytes of the file at `path`; a file that is not gzip is read as it stands.
     ///
-    /// - Throws: ``ReplayError`` `unreadable` when there is no such file, it is cut or damaged, or it
+    /// - Throws: ``ZipError`` when there is no such file, it is cut or damaged, or it
     ///   unpacks to more than ``bytesMax``.
-    static func read(_ path: String) throws(ReplayError) -> [UInt8] {
+    package static func read(_ path: String) throws(ZipError) -> [UInt8] {
         guard let file = gzopen(path, "rb") else {
-            throw ReplayError(.unreadable, "read \(path)", "cannot be opened")
+            throw ZipError("cannot be opened")
         }
         defer { gzclose(file) }
         gzbuffer(file, UInt32(chunkBytes))
@@ -29,11 +28,11 @@ enum CompressedFile {
             var code: Int32 = 0
             let message = gzerror(file, &code).map { String(cString: $0) } ?? ""
             guard got >= 0, code >= 0 else {
-                throw ReplayError(.unreadable, "read \(path)", message.isEmpty ? "is damaged" : message)
+                throw ZipError(message.isEmpty ? "is damaged" : message)
             }
             bytes.removeLast(room - Int(got))
             guard bytes.count <= bytesMax else {
-                throw ReplayError(.unreadable, "read \(path)", "unpacks to more than \(bytesMax) bytes")
+                throw ZipError("unpacks to more than \(bytesMax) bytes")
             }
             if got == 0 { return bytes }
         }

@@ -1,0 +1,129 @@
+import Foundation
+import LocalStack
+import ServiceRuntime
+import Testing
+
+@testable import ObjectStores
+
+/// A SeaweedFS server of a test's own, on free ports, which verifies signatures.
+struct SeaweedFS: Sendable {
+    static let accessKey = "AKIATEST"
+    static let secretKey = "a/secret+of=the-test"
+    static let bucket = "test-bucket"
+
+    /// `weed` in PATH: scripts/setup --tests installs it.
+    static let program: String? = {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        return path.split(separator: ":").map { "\($0)/weed" }.first {
+            FileManager.default.isExecutableFile(atPath: $0)
+        }
+    }()
+    static let isWanted = program != nil || ProcessInfo.processInfo.environment["CI"] == "true"
+    static let skipReason: Comment = "weed (SeaweedFS) is not in PATH; scripts/setup --tests installs it"
+    private static let startLimit = Duration.seconds(90)
+
+    let endpoint: String
+    private let command: ChildProcess.Command
+    let child: ChildProcess
+
+    /// - Parameter folder: where it keeps everything.
+    static func start(in folder: String, volumesMax: Int = 8) async throws -> SeaweedFS {
+        let program = try #require(program, skipReason)
+        let identities = """
+            {"identities": [{"name": "test", "credentials": [{"accessKey": "\(accessKey)", "secretKey": "\(secretKey)"}],
+             "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}
+            """
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try Data(identities.utf8).write(to: URL(filePath: "\(folder)/identities.json"))
+        let ports = try Set((0..<8).map { _ in try #require(LoopbackPort.free()) })
+        guard ports.count == 8 else { return try await start(in: folder, volumesMax: volumesMax) }
+        let port = Array(ports)
+        let command = ChildProcess.Command(
+            program,
+            [
+                "server", "-dir=\(folder)", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.port=\(port[0])",
+                "-master.port.grpc=\(port[1])", "-volume.port=\(port[2])", "-volume.port.grpc=\(port[3])",
+                "-filer", "-filer.port=\(port[4])", "-filer.port.grpc=\(port[5])", "-s3",
+                "-s3.port=\(port[6])",
+                "-s3.port.grpc=\(port[7])", "-s3.iam=false", "-s3.config=\(folder)/identities.json",
+                "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
+                "-volume.max=\(volumesMax)", "-master.volumeSizeLimitMB=30",
+            ], environment: ["HOME": folder, "PATH": "/usr/bin:/bin"], logFile: "\(folder)/weed.log",
+            diesWithParent: true)
+        let server = SeaweedFS(
+            endpoint: "http://127.0.0.1:\(port[6])", command: command,
+            child: try await ChildProcess.start(command))
+        try await server.waitUntilReady()
+        try await server.makeBucket()
+        return server
+    }
+
+    /// The same server again, with what it had on disk.
+    func restarted() async throws -> SeaweedFS {
+        let server = SeaweedFS(
+            endpoint: endpoint, command: command, child: try await ChildProcess.start(command))
+        try await server.waitUntilReady()
+        return server
+    }
+
+    static func run(volumesMax: Int = 8, _ body: (SeaweedFS) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "weed-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try await run(in: folder, volumesMax: volumesMax, body)
+    }
+
+    static func run(in folder: String, volumesMax: Int = 8, _ body: (SeaweedFS) async throws -> Void)
+        async throws
+    {
+        let server = try await start(in: folder, volumesMax: volumesMax)
+        do {
+            try await body(server)
+        } catch {
+            await server.child.terminate(grace: .seconds(10))
+            throw error
+        }
+        await server.child.terminate(grace: .seconds(10))
+    }
+
+    func settings(
+        bucket: String = bucket, secretKey: String = secretKey, accessKey: String = accessKey
+    ) -> S3Settings {
+        var settings = S3Settings(
+            endpoint: endpoint, bucket: bucket,
+            credentials: { S3Credentials(accessKey: accessKey, secretKey: secretKey) },
+            now: { Int64(Date.now.timeIntervalSince1970) })
+        settings.partBytes = S3Settings.partBytesMin
+        settings.retry.attemptMax = 3
+        settings.retry.backoffInitial = .milliseconds(20)
+        return settings
+    }
+
+    private struct NotReady: Error {}
+
+    private func waitUntilReady() async throws {
+        let clock = ContinuousClock()
+        let end = clock.now + Self.startLimit
+        while clock.now < end {
+            try #require(child.exit == nil, "weed ended: see weed.log")
+            // It answers before its parts know each other: a list says that they do.
+            let store = S3ObjectStore(settings(bucket: "none"))
+            do {
+                try await store.check()
+            } catch  where error.code == .noContainer {
+                await store.close()
+                return
+            } catch {}
+            await store.close()
+            try await clock.sleep(for: .milliseconds(100))
+        }
+        throw NotReady()
+    }
+
+    private func makeBucket() async throws {
+        let connection = S3Connection(settings())
+        var call = S3Call(.put, operation: "make the bucket")
+        call.body = []
+        _ = try await connection.send(call)
+        await connection.close()
+    }
+}
