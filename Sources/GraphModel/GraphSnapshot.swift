@@ -13,6 +13,8 @@ package struct GraphNode: Sendable, Equatable {
     package let symbol: String
     /// In the order of ``SnapshotReport/features``; nil where the symbol's own candles do not suffice.
     package let features: [Double?]
+    /// The price at the window's end; nil where the last candle is not there.
+    package let close: Double?
 }
 
 package struct GraphEdge: Sendable, Hashable {

@@ -26,8 +26,10 @@ package struct SnapshotBuilder: Sendable {
             edges += found
             methods.append(report)
         }
-        let nodes = zip(aligned.symbols, features.rows).map {
-            GraphNode(symbol: frame.symbols[$0], features: $1)
+        let nodes = zip(aligned.symbols, features.rows).map { symbol, row in
+            let close = frame[.close, symbol, end]
+            return GraphNode(
+                symbol: frame.symbols[symbol], features: row, close: close.isNaN ? nil : close)
         }
         return GraphSnapshot(
             asOf: frame.grid.closeTime(end), windowStart: frame.grid.time(window.lowerBound - 1),

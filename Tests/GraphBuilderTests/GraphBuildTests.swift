@@ -34,6 +34,7 @@ struct GraphBuildTests {
                 for (vertex, node) in zip(vertices, expected.nodes) {
                     let features = expected.report.features.map { vertex["features"]?[$0]?.number }
                     #expect(features == node.features)
+                    #expect(vertex["close"]?.number == node.close && node.close != nil)
                 }
                 let edges = try await documents(.edges, stage, id)
                 let wanted = expected.edges.map { edge in

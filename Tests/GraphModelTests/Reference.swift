@@ -73,7 +73,7 @@ struct Reference: Decodable, Sendable {
         let child = try await ChildProcess.start(
             ChildProcess.Command(
                 python, ["-I", script.path, candles.path, output.path], environment: [:], logFile: log.path))
-        let exit = await child.waitForExit(timeout: .seconds(120))
+        let exit = await child.waitForExit(timeout: .seconds(400))
         let said = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
         if exit == nil { _ = await child.terminate(grace: .seconds(1)) }
         try #require(exit == .code(0), "\(said)")

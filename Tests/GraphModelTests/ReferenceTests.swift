@@ -2,7 +2,7 @@ import GraphModel
 import Testing
 
 /// Holds every number of a graph to numpy, scipy and pandas on the same candles.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ReferenceTests {
     @Test(.enabled(if: Reference.isWanted, "STREAMFORGE_TEST_PYTHON is not set; scripts/test sets it"))
     func `snapshots equal those of numpy, scipy and pandas`() async throws {

@@ -4,7 +4,7 @@ import Workflow
 /// What a version of a graph was made from, stored with it.
 struct Provenance {
     /// Rises when the same candles and parameters give another graph.
-    static let builder = "streamforge-graph 1"
+    static let builder = "streamforge-graph 2"
 
     let job: GraphJob
     let counts: [GraphInputs.Count]

@@ -14,7 +14,7 @@ struct SnapshotDocuments {
         let values = zip(features, node.features).map { "\"\($0)\":\($1.map { "\($0)" } ?? "null")" }
         let json =
             "{\"_key\":\"\(key)\",\"version\":\"\(id.version)\",\"as_of\":\(id.asOf),"
-            + "\"symbol\":\"\(node.symbol)\",\"features\":{\(values.joined(separator: ","))}}"
+            + "\"symbol\":\"\(node.symbol)\",\"close\":\(node.close.map { "\($0)" } ?? "null"),\"features\":{\(values.joined(separator: ","))}}"
         return (key, json)
     }
 
