@@ -46,7 +46,7 @@ struct KillTests {
         try await Self.withFolder { calm in
             #expect(try await Self.run(calm) == .code(0))
             let expected = try Self.files(calm)
-            #expect(expected.count == 5)
+            #expect(expected.count == 7)
             try await Self.withFolder { folder in
                 // Checkpoints are made every second epoch. In the first network: after epoch 3, which is then
                 // done again, and after 10; in the second one after 2 and after 7.

@@ -25,6 +25,23 @@ package struct ModelDocument: Sendable, Equatable, Codable {
         package var device: String
     }
 
+    /// The stored graph that the snapshots come from.
+    package struct GraphSource: Sendable, Equatable, Codable {
+        package var name: String
+        package var version: String
+        /// Of the candles, as in keys, e.g. `1h`.
+        package var interval: String
+        /// The builder's, as JSON: a graph that was built otherwise means something else by the same columns.
+        package var parameters: String
+
+        package init(name: String, version: String, interval: String, parameters: String) {
+            self.name = name
+            self.version = version
+            self.interval = interval
+            self.parameters = parameters
+        }
+    }
+
     package var format = Self.currentFormat
     package var task: LearningTask.Kind
     package var horizonMilliseconds: Int64
@@ -38,6 +55,8 @@ package struct ModelDocument: Sendable, Equatable, Codable {
     package var scaler: ColumnScaler
     package var edgeScaler: ColumnScaler
     package var provenance: Provenance
+    /// nil for snapshots that come from elsewhere.
+    package var graph: GraphSource?
 }
 
 /// A trained network that can be asked.

@@ -9,6 +9,19 @@ package struct ModelArtifacts: Sendable, Equatable {
     package static let historyName = "history.csv"
     /// A snapshot of the test part with its predictions: shows that a model was loaded rightly.
     package static let exampleName = "example.json"
+    package static let reportName = "report.html"
+    /// The model card.
+    package static let cardName = "README.md"
+
+    package static func mediaType(of name: String) -> String {
+        switch name.split(separator: ".").last {
+        case "json": "application/json"
+        case "csv": "text/csv"
+        case "html": "text/html; charset=utf-8"
+        case "md": "text/markdown; charset=utf-8"
+        default: "application/octet-stream"
+        }
+    }
 
     package let document: ModelDocument
     package let report: TrainingReport
@@ -33,6 +46,11 @@ package struct ModelArtifacts: Sendable, Equatable {
                 Self.metricsName: try Self.json(report),
                 Self.historyName: Self.csv(histories),
                 Self.exampleName: try Self.json(Example(example, columns, predictions)),
+                Self.reportName: Array(
+                    ModelReport(
+                        document: document, report: report, histories: histories, example: example
+                    ).html.utf8),
+                Self.cardName: Array(ModelCard(document: document, report: report).markdown.utf8),
             ]
         } catch {
             throw TrainingError(.storage, "the artifacts cannot be written as JSON: \(error)")

@@ -17,21 +17,25 @@ package struct ModelTrainer {
 
     private let series: SnapshotSeries
     private let plan: TrainingPlan
+    private let source: ModelDocument.GraphSource?
     private let device: TorchDevice
     private let checkpoints: DurableFolder?
     private let observe: (Observation) -> Void
     private let shouldStop: () -> Bool
 
     /// - Parameters:
+    ///   - graph: where the snapshots come from, for the model's document.
     ///   - checkpoints: where a run that was killed goes on from; nil begins anew each time.
     ///   - shouldStop: asked after each epoch.
     package init(
-        _ series: SnapshotSeries, _ plan: TrainingPlan, device: TorchDevice = .cpu,
+        _ series: SnapshotSeries, _ plan: TrainingPlan, graph: ModelDocument.GraphSource? = nil,
+        device: TorchDevice = .cpu,
         checkpoints: DurableFolder?,
         observe: @escaping (Observation) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
     ) {
         self.series = series
         self.plan = plan
+        source = graph
         self.device = device
         self.checkpoints = checkpoints
         self.observe = observe
@@ -73,18 +77,29 @@ package struct ModelTrainer {
 
     // MARK: Fits
 
-    private var runDigest: String {
+    /// Tells trainings apart: the same one has the same result.
+    ///
+    /// - Returns: 16 hexadecimal digits.
+    package static func runDigest(_ series: SnapshotSeries, _ plan: TrainingPlan) -> String {
         var digest = ContentDigest(series)
         digest.add("\(plan)")
         digest.add(Torch.version)
         return digest.hexadecimal
     }
 
+    /// The files that a run keeps in its folder for checkpoints.
+    package static let checkpointNames = [TrainingReport.graphNetwork, TrainingReport.withoutEdges].map(
+        checkpointName)
+
+    private static func checkpointName(_ fit: String) -> String { "\(fit).checkpoint" }
+
+    private var runDigest: String { Self.runDigest(series, plan) }
+
     private func fit(
         _ name: String, _ specification: NetworkSpecification, _ data: PreparedData, usesEdges: Bool
     ) throws(TrainingError) -> NetworkFit {
         let identity = "\(name)-\(runDigest)"
-        let file = "\(name).checkpoint"
+        let file = Self.checkpointName(name)
         let fitData = data.fitData(usesEdges: usesEdges, identity: identity)
         func begin(_ checkpoint: FitCheckpoint?) throws(TrainingError) -> NetworkFit {
             try NetworkFit(
@@ -136,7 +151,7 @@ package struct ModelTrainer {
                 snapshots: series.snapshots.count, trainingSnapshots: data.parts.training.count,
                 validationSnapshots: data.parts.validation.count, testSnapshots: data.parts.test.count,
                 symbols: symbols, seed: plan.fit.seed, bestEpoch: Self.bestEpoch(fit),
-                libtorchVersion: Torch.version, device: "\(device)"))
+                libtorchVersion: Torch.version, device: "\(device)"), graph: source)
     }
 
     private func report(
@@ -158,12 +173,13 @@ package struct ModelTrainer {
             data.scaler.missingShares + data.edgeScaler.missingShares)
         return TrainingReport(
             task: plan.task.kind,
-            models: evaluations.map { name, evaluation in
+            models: zip(evaluations, predictions).map { evaluated, predicted in
+                let (name, evaluation) = evaluated
                 let counts = evaluation.confusion
                 let rows = (0..<counts.classes).map { row in (0..<counts.classes).map { counts[row, $0] } }
                 return TrainingReport.Model(
-                    name: name, metrics: comparison.measured[name] ?? [:], confusion: isDirection ? rows : nil
-                )
+                    name: name, metrics: comparison.measured[name] ?? [:],
+                    confusion: isDirection ? rows : nil, calibration: Calibration(predicted.of))
             },
             differences: evaluations.dropFirst().map {
                 TrainingReport.Difference(from: $0.0, metrics: comparison.differences[$0.0] ?? [:])

@@ -8,6 +8,8 @@ package struct TrainingReport: Sendable, Equatable, Codable {
         package var metrics: [Metric: Measured]
         /// A row for each right class, a column for each predicted one; absent where returns are predicted.
         package var confusion: [[Double]]?
+        /// Absent where returns are predicted.
+        package var calibration: Calibration?
     }
 
     /// The graph network's measure less another model's.
