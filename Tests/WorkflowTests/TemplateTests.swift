@@ -178,6 +178,7 @@ struct TemplateTests {
         #expect(
             BuiltInTemplates.all.map(\.name.rawValue) == [
                 "dummy", "historical_candles", "historical_trades", "candles_to_graph",
+                "candles_to_model",
             ])
         let candles = try #require(
             TemplateName("historical_candles").flatMap { BuiltInTemplates.template($0) })

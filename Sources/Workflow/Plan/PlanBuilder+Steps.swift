@@ -40,13 +40,16 @@ extension PlanBuilder {
         }
         var steps: [PlannedStep] = []
         var graphs: [Int: GraphStepResolver.Entry] = [:]
+        var models: [Int: ModelStepParameters] = [:]
         for (index, draft) in drafts.enumerated() {
             steps.append(try resolve(draft, among: drafts))
             graphs[index] = draft.graph.map {
                 GraphStepResolver.Entry(values: $0, givenInterval: draft.interval)
             }
+            models[index] = draft.model
         }
-        return try GraphStepResolver(plan: plan(steps)).resolve(graphs)
+        let withGraphs = try GraphStepResolver(plan: plan(steps)).resolve(graphs)
+        return try ModelStepResolver(plan: withGraphs).resolve(models)
     }
 
     /// A consumer takes type and fan-out from the step it reads, unless it names them.
@@ -59,7 +62,7 @@ extension PlanBuilder {
                 hint: "Leave type out or write \(sourceType)")
         }
         type = type ?? source?.type
-        let fanOut = draft.fanOut ?? source?.fanOut ?? (draft.target == .graphBuilder ? .none : .symbol)
+        let fanOut = draft.fanOut ?? source?.fanOut ?? (draft.target.worksOnAllSymbols ? .none : .symbol)
         var step: PlannedStep
         if let only = Self.onlyType(of: draft.target) {
             let type = type ?? only
@@ -88,6 +91,8 @@ extension PlanBuilder {
         switch target {
         case .dummyService: DummyParameters.type
         case .graphBuilder: GraphStepParameters.type
+        case .gnnTrainer: ModelStepParameters.trainType
+        case .gnnInfer: ModelStepParameters.inferType
         case .loaderAPICandles, .loaderAPITrades, .arangoConnector: nil
         }
     }

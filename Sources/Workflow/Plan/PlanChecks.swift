@@ -42,8 +42,8 @@ struct PlanChecks {
                 "An instance of \(step.target.rawValue) works on one symbol",
                 "Fan the step out by symbol: \"symbol\", or symbol in by")
         }
-        if step.target == .graphBuilder, step.fanOut != .none {
-            throw refused("A graph is built of all symbols at once", "Leave fan_out out")
+        if step.target.worksOnAllSymbols, step.fanOut != .none {
+            throw refused("\(step.target.rawValue) works on all symbols at once", "Leave fan_out out")
         }
         guard let input = step.input, let source = plan.step(input), source.fanOut != step.fanOut else {
             return

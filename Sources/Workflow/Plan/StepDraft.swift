@@ -26,6 +26,8 @@ struct StepDraft {
     private let workerSettings: [String: String]?
     /// What the `params` of a graph-builder say.
     let graph: GraphStepParameters?
+    /// What the `params` of a step that trains or asks a model say.
+    let model: ModelStepParameters?
 
     init(_ value: JSONValue, path: String) throws(RequestError) {
         let reader = try ObjectReader(value, path: path, known: Self.names)
@@ -58,10 +60,14 @@ struct StepDraft {
             known: Self.parameterNames(of: target))
         limits = try StepLimits(reader, parameters)
         graph = target == .graphBuilder ? try GraphStepParameters(parameters) : nil
+        model =
+            target == .gnnTrainer || target == .gnnInfer
+            ? try ModelStepParameters(parameters, isTraining: target == .gnnTrainer) : nil
         workerSettings =
             switch target {
             case .dummyService: try DummyParameters.settings(parameters)
             case .graphBuilder: graph?.settings
+            case .gnnTrainer, .gnnInfer: model?.settings
             case .loaderAPICandles, .loaderAPITrades, .arangoConnector: try Self.source(parameters, target)
             }
         interval = try parameters.string("interval")
@@ -84,6 +90,8 @@ struct StepDraft {
         switch target {
         case .dummyService: DummyParameters.names + commonParameterNames
         case .graphBuilder: GraphStepParameters.names + commonParameterNames
+        case .gnnTrainer: ModelStepParameters.trainNames + commonParameterNames
+        case .gnnInfer: ModelStepParameters.inferNames + commonParameterNames
         case .loaderAPICandles, .loaderAPITrades, .arangoConnector: parameterNames
         }
     }
@@ -114,7 +122,7 @@ struct StepDraft {
                 "collection_name", name, "It is no collection name",
                 hint: "1 to \(CollectionName.bytesMax) of A-Z, a-z, 0-9, _ and -, beginning with a letter")
         }
-        guard target.isConsumer else {
+        guard target.isConsumer || target == .gnnInfer else {
             throw parameters.invalid(
                 "collection_name", target.rawValue, "\(target.rawValue) stores nothing",
                 hint: "Give it to the step that stores")
