@@ -40,6 +40,7 @@ let package = Package(
         .executable(name: "queue-manager", targets: ["queue-manager"]),
         .executable(name: "streamforge-worker", targets: ["streamforge-worker"]),
         .executable(name: "streamforge-graph", targets: ["streamforge-graph"]),
+        .executable(name: "gnn-trainer", targets: ["gnn-trainer"]),
         .executable(name: "streamforge", targets: ["streamforge"]),
     ],
     dependencies: [
@@ -77,6 +78,9 @@ let package = Package(
         // Links OpenBLAS, which the other workers do without.
         program(
             "streamforge-graph", ["GraphBuilder", "WorkerKit", "ServiceRuntime", argumentParser]),
+
+        // Links libtorch.
+        program("gnn-trainer", ["GNNTrainer", "WorkerKit", "ServiceRuntime", argumentParser]),
 
         // Measurements, run by hand.
         program("bench-kafka", ["KafkaBridge", "LocalStack", "ServiceRuntime"]),
@@ -129,6 +133,12 @@ let package = Package(
 
         // Training and asking graph networks; only what does that links it, for libtorch's sake.
         module("GNNTraining", ["GraphLearning", "TorchBridge"]),
+        module(
+            "GNNTrainer", path: "Sources/Workers/GNNTrainer",
+            [
+                "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "DocumentStores", "ObjectStores",
+                "GNNTraining", "GraphLearning", "TorchBridge", logging, metrics,
+            ]),
         module(
             "GraphBuilder", path: "Sources/Workers/GraphBuilder",
             [
@@ -290,6 +300,13 @@ let package = Package(
                 "GraphBuilder", "GraphModel", "DocumentStores", "WorkerKit", "Workflow", "MarketData",
                 "ServiceRuntime",
             ]),
+        // Also runs the trainer itself.
+        tests(
+            "GNNTrainerTests",
+            [
+                "GNNTrainer", "GNNTraining", "GraphLearning", "TorchBridge", "DocumentStores", "ObjectStores",
+                "WorkerKit", "Workflow", "KafkaBridge", "PostgresBridge", "ServiceRuntime",
+            ]),
         tests("DummyServiceTests", ["DummyService", "WorkerKit", "Workflow", "ServiceRuntime"]),
         tests(
             "ArangoConnectorTests",
@@ -307,7 +324,7 @@ let package = Package(
             "DocumentationTests",
             [
                 "QueueManager", "WorkerKit", "LoaderAPICandles", "LoaderAPITrades", "ArangoConnector",
-                "DummyService", "GraphBuilder", "LocalStack", "ServiceRuntime", "Workflow",
+                "DummyService", "GraphBuilder", "GNNTrainer", "LocalStack", "ServiceRuntime", "Workflow",
             ]),
         // What k8s/ says, compared with the code; and the Role it ships, on a cluster.
         tests(

@@ -1,6 +1,7 @@
 import ArangoConnector
 import DummyService
 import Foundation
+import GNNTrainer
 import GraphBuilder
 import LoaderAPICandles
 import LoaderAPITrades
@@ -19,6 +20,7 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
         QueueManagerSettings.table, WorkerProgram.table(CandleLoader.kind),
         WorkerProgram.table(TradeLoader.kind),
         WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(GraphBuilderWorker.kind),
+        WorkerProgram.table(GNNTrainerWorker.kind), WorkerProgram.table(GNNInferWorker.kind),
         WorkerProgram.table(DummyWorker.kind),
         PoolProgram.table, StackSettings.table,
     ]
