@@ -85,6 +85,7 @@ struct TemplateStoreTests {
     private func starter(_ store: TemplateStore, unknown: Set<String> = []) -> StartQueue {
         StartQueue(
             store: EngineStore(store.pool), templates: store,
+            models: ModelPins(store: ModelStore(store.pool)),
             catalog: SymbolCatalog { symbols in
                 SymbolCatalog.Answer(
                     unknown: symbols.filter { unknown.contains($0.rawValue) }, serverTime: 1_725_148_800_000)

@@ -18,6 +18,9 @@ package struct JobEnvironment: Sendable {
             return nil
         }
         var environment = work(of: instance, step, plan)
+        if let sources = step.model {
+            environment.merge(ModelEnvironment(sources).variables(in: state)) { _, own in own }
+        }
         environment["QUEUE_ID"] = queue.rawValue
         environment["STEP"] = step.id.rawValue
         environment["INSTANCE"] = instance.name
