@@ -70,7 +70,8 @@ struct TemplateStoreTests {
             } while mark != nil
             #expect(
                 names == [
-                    "alpha", "dummy", "easy", "historical_candles", "historical_trades", "minutes", "zebra",
+                    "alpha", "candles_to_graph", "candles_to_model", "dummy", "easy", "historical_candles",
+                    "historical_trades", "minutes", "zebra",
                 ])
             let error = try await #require(throws: RequestError.self) {
                 try await store.save(definition("dummy"))
