@@ -154,6 +154,20 @@ struct S3FaultTests {
         }
     }
 
+    @Test(arguments: [true, false])
+    func `a put that is denied because there is no bucket says so`(isThere: Bool) async throws {
+        let script = Script { _, question in
+            if question.method == "PUT" { return .error(403, "AccessDenied") }
+            return isThere ? .text("<ListBucketResult></ListBucketResult>") : .error(404, "NoSuchBucket")
+        }
+        try await Self.run(script) { store in
+            let error = await #expect(throws: ObjectStoreError.self) {
+                try await store.put(try key("a"), ObjectContent([1], mediaType: "text/plain"))
+            }
+            #expect(error?.code == (isThere ? .refused : .noContainer))
+        }
+    }
+
     @Test func `credentials have no secret when they are printed`() {
         let credentials = S3Credentials(accessKey: "AKIATEST", secretKey: "the-secret")
         #expect("\(credentials) \(Optional(credentials).debugDescription)".contains("AKIATEST"))

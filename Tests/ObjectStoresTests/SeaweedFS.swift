@@ -10,6 +10,7 @@ struct SeaweedFS: Sendable {
     static let accessKey = "AKIATEST"
     static let secretKey = "a/secret+of=the-test"
     static let bucket = "test-bucket"
+    private static let administrator = "AKIAADMIN"
 
     /// `weed` in PATH: scripts/setup --tests installs it.
     static let program: String? = {
@@ -26,12 +27,16 @@ struct SeaweedFS: Sendable {
     private let command: ChildProcess.Command
     let child: ChildProcess
 
+    /// For the key of an administrator it makes a bucket that is not there, so the tests' own may do less.
+    ///
     /// - Parameter folder: where it keeps everything.
     static func start(in folder: String, volumesMax: Int = 8) async throws -> SeaweedFS {
         let program = try #require(program, skipReason)
         let identities = """
             {"identities": [{"name": "test", "credentials": [{"accessKey": "\(accessKey)", "secretKey": "\(secretKey)"}],
-             "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}
+             "actions": ["Read", "Write", "List"]},
+             {"name": "admin", "credentials": [{"accessKey": "\(administrator)", "secretKey": "\(secretKey)"}],
+             "actions": ["Admin", "Read", "Write", "List"]}]}
             """
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try Data(identities.utf8).write(to: URL(filePath: "\(folder)/identities.json"))
@@ -106,7 +111,7 @@ struct SeaweedFS: Sendable {
         while clock.now < end {
             try #require(child.exit == nil, "weed ended: see weed.log")
             // It answers before its parts know each other: a list says that they do.
-            let store = S3ObjectStore(settings(bucket: "none"))
+            let store = S3ObjectStore(settings(bucket: "none", accessKey: Self.administrator))
             do {
                 try await store.check()
             } catch  where error.code == .noContainer {
@@ -120,7 +125,7 @@ struct SeaweedFS: Sendable {
     }
 
     private func makeBucket() async throws {
-        let connection = S3Connection(settings())
+        let connection = S3Connection(settings(accessKey: Self.administrator))
         var call = S3Call(.put, operation: "make the bucket")
         call.body = []
         _ = try await connection.send(call)

@@ -29,7 +29,11 @@ package struct S3ObjectStore: ObjectStore {
                 try await S3Upload(connection: connection, key: key, content: content).run()
             }
             return ObjectInfo(key: key, byteCount: content.byteCount)
-        } catch { throw error.error }
+        } catch {
+            // SeaweedFS answers so where the bucket is not there and the key may not make one.
+            if error.word == "AccessDenied" { try await check() }
+            throw error.error
+        }
     }
 
     package func get(
