@@ -39,6 +39,8 @@ let package = Package(
     products: [
         .executable(name: "queue-manager", targets: ["queue-manager"]),
         .executable(name: "streamforge-worker", targets: ["streamforge-worker"]),
+        .executable(name: "streamforge-graph", targets: ["streamforge-graph"]),
+        .executable(name: "gnn-trainer", targets: ["gnn-trainer"]),
         .executable(name: "streamforge", targets: ["streamforge"]),
     ],
     dependencies: [
@@ -73,10 +75,19 @@ let package = Package(
                 "KafkaBridge", "ServiceRuntime", argumentParser, logging,
             ]),
 
+        // Links OpenBLAS, which the other workers do without.
+        program(
+            "streamforge-graph", ["GraphBuilder", "WorkerKit", "ServiceRuntime", argumentParser]),
+
+        // Links libtorch.
+        program("gnn-trainer", ["GNNTrainer", "WorkerKit", "ServiceRuntime", argumentParser]),
+
         // Measurements, run by hand.
         program("bench-kafka", ["KafkaBridge", "LocalStack", "ServiceRuntime"]),
         program("bench-start", ["KafkaBridge", "LocalStack", "ServiceRuntime", "Workflow"]),
+        program("bench-graph", ["GraphModel", "BLASBridge", argumentParser]),
         program("bench-engine", ["KafkaBridge", "Workflow", argumentParser]),
+        program("bench-gnn", ["GNNTraining", "GraphLearning", "TorchBridge"]),
         program(
             "bench-connector",
             [
@@ -120,6 +131,24 @@ let package = Package(
                 "KafkaBridge", "DocumentStores", logging, metrics, lifecycle,
             ]),
 
+        // Training and asking graph networks; only what does that links it, for libtorch's sake.
+        module("GNNTraining", ["GraphLearning", "TorchBridge"]),
+        module(
+            "GNNTrainer", path: "Sources/Workers/GNNTrainer",
+            [
+                "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "DocumentStores", "ObjectStores",
+                "GNNTraining", "GraphLearning", "TorchBridge", logging, metrics,
+            ]),
+        module(
+            "GraphBuilder", path: "Sources/Workers/GraphBuilder",
+            [
+                "WorkerKit", "Workflow", "MarketData", "ServiceRuntime", "DocumentStores", "GraphModel",
+                "BLASBridge", crypto,
+            ]),
+
+        // What a graph is made of: aligned returns, features, relations. Pure, on BLAS.
+        module("GraphModel", ["BLASBridge"]),
+
         // Commands to workers by hand.
         module("DebugProducer", ["Workflow", "ServiceRuntime", "KafkaBridge"]),
 
@@ -157,6 +186,15 @@ let package = Package(
         module("HTTPBridge", exclude: ["CCurl"], ["CCurl", "ServiceRuntime"]),
         .target(
             name: "CCurl", path: "Sources/HTTPBridge/CCurl", linkerSettings: [.linkedLibrary("curl")]),
+        // Only what trains or predicts links it: libtorch takes 170 MB of memory.
+        module("TorchBridge", exclude: ["CTorch"], ["CTorch"]),
+        .target(
+            name: "CTorch", path: "Sources/TorchBridge/CTorch",
+            linkerSettings: ["torch_cpu", "c10", "m"].map { .linkedLibrary($0) }),
+        module("BLASBridge", exclude: ["COpenBLAS"], ["COpenBLAS"]),
+        .systemLibrary(
+            name: "COpenBLAS", path: "Sources/BLASBridge/COpenBLAS", pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"])]),
         // On HTTPBridge; Yams reads kubeconfig files.
         module("KubernetesBridge", ["HTTPBridge", "ServiceRuntime", yams]),
 
@@ -168,6 +206,8 @@ let package = Package(
         // Domain: values, plans, state machines, names, ports. No I/O, no clock, no C.
         module("Workflow", ["MarketData"]),
         module("MarketData", [crypto]),
+        // Learning on graphs as far as it is pure: snapshots, splits, measures, baselines, the weights' file format.
+        module("GraphLearning", []),
         // Whether the bytes of a record are a document of its stream: the connector's hot path.
         module("RecordChecks", ["MarketData"]),
 
@@ -194,6 +234,16 @@ let package = Package(
         // Also runs that program.
         tests("EngineSimulationTests", ["EngineSimulation"]),
         tests("KafkaBridgeTests", ["KafkaBridge", "CRdkafka"]),
+        tests(
+            "TorchBridgeTests", resources: [.copy("torch_reference.py")], ["TorchBridge"]),
+        tests("GraphLearningTests", resources: [.copy("metrics_reference.py")], ["GraphLearning"]),
+        // A trainer's process for tests that kill it.
+        .executableTarget(
+            name: "training-probe", dependencies: ["GNNTraining", "GraphLearning", "TorchBridge"],
+            path: "Tests/TrainingProbe", swiftSettings: strict),
+        tests(
+            "GNNTrainingTests", resources: [.copy("network_reference.py")],
+            ["GNNTraining", "GraphLearning", "TorchBridge", "ServiceRuntime"]),
         tests("PostgresBridgeTests", ["PostgresBridge", "LocalStack"]),
         tests(
             "HTTPBridgeTests", resources: [.copy("http2_server.py")],
@@ -241,6 +291,22 @@ let package = Package(
                 "BinanceFeed", "HTTPBridge", "ServiceRuntime", "ExchangeBudget", "PostgresBridge",
                 "QueueManager",
             ]),
+        tests(
+            "GraphModelTests", resources: [.copy("reference.py")],
+            ["GraphModel", "BLASBridge", "ServiceRuntime"]),
+        tests(
+            "GraphBuilderTests",
+            [
+                "GraphBuilder", "GraphModel", "DocumentStores", "WorkerKit", "Workflow", "MarketData",
+                "ServiceRuntime",
+            ]),
+        // Also runs the trainer itself.
+        tests(
+            "GNNTrainerTests",
+            [
+                "GNNTrainer", "GNNTraining", "GraphLearning", "TorchBridge", "DocumentStores", "ObjectStores",
+                "WorkerKit", "Workflow", "KafkaBridge", "PostgresBridge", "ServiceRuntime",
+            ]),
         tests("DummyServiceTests", ["DummyService", "WorkerKit", "Workflow", "ServiceRuntime"]),
         tests(
             "ArangoConnectorTests",
@@ -258,7 +324,7 @@ let package = Package(
             "DocumentationTests",
             [
                 "QueueManager", "WorkerKit", "LoaderAPICandles", "LoaderAPITrades", "ArangoConnector",
-                "DummyService", "LocalStack", "ServiceRuntime", "Workflow",
+                "DummyService", "GraphBuilder", "GNNTrainer", "LocalStack", "ServiceRuntime", "Workflow",
             ]),
         // What k8s/ says, compared with the code; and the Role it ships, on a cluster.
         tests(
@@ -278,5 +344,7 @@ let package = Package(
                 "PostgresBridge", "ServiceRuntime", logging, lifecycle,
             ]),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    // libtorch's headers.
+    cxxLanguageStandard: .cxx17
 )

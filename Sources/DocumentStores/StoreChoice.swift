@@ -52,7 +52,7 @@ package enum StoreChoice: Sendable {
     }
 
     /// - Parameter connectionsMax: how many calls are made at the same time, as far as the store has connections.
-    package func open(connectionsMax: Int = 2) async throws(StoreError) -> any DocumentStore {
+    package func open(connectionsMax: Int = 2) async throws(StoreError) -> any GraphStore {
         switch self {
         case .arangoDB(let settings): ArangoDBDocumentStore(settings)
         case .postgreSQL(let currentURL):

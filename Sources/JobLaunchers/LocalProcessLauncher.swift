@@ -8,7 +8,8 @@ import Workflow
 /// the handle was lost, by the attempt's variables in the process table.
 package final class LocalProcessLauncher: JobLauncher {
     package struct Configuration: Sendable {
-        /// The worker program; gets the target's name as its only argument.
+        /// The worker program; gets the target's name as its only argument. Targets with a program of their
+        /// own have it beside this one.
         package var workerPath: String
         /// One log file an attempt is written here.
         package var logDirectory: String
@@ -53,7 +54,7 @@ package final class LocalProcessLauncher: JobLauncher {
         let key = JobKey(queueID: job.queueID, id: job.id, attempt: job.attempt)
         let log = "\(configuration.logDirectory)/\(key.fileName)"
         let command = ChildProcess.Command(
-            configuration.workerPath, [job.target.rawValue],
+            path(of: job.target), [job.target.rawValue],
             environment: configuration.environment.merging(job.environment) { _, own in own }
                 .merging(marks) { _, mark in mark }, logFile: log, limits: configuration.limits)
         let child: ChildProcess
@@ -105,6 +106,13 @@ package final class LocalProcessLauncher: JobLauncher {
             return JobInSight(
                 owner: JobKey(queueID: queueID, id: id, attempt: attempt), handle: handle(leader.identity))
         }
+    }
+
+    private func path(of target: Target) -> String {
+        guard target.program != Target.dummyService.program else { return configuration.workerPath }
+        let folder = configuration.workerPath.split(separator: "/", omittingEmptySubsequences: false)
+            .dropLast()
+        return (folder + [target.program[...]]).joined(separator: "/")
     }
 
     private static let markNames = ["QUEUE_ID", "STEP", "INSTANCE", "ATTEMPT"]

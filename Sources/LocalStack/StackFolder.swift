@@ -6,7 +6,7 @@ import Foundation
 
 /// The data folder of a stack, locked as long as this object lives.
 ///
-/// It holds `lock`, `stack-id`, `addresses.env` while the stack runs, `logs`, `postgres` and `kafka`.
+/// It holds `lock`, `stack-id`, `addresses.env` while the stack runs, `logs`, `postgres`, `kafka` and `objects`.
 final class StackFolder: Sendable {
     let path: String
     /// Marks the stack's workers (`STREAMFORGE_STACK`), so that later stacks on this folder find them.
@@ -17,6 +17,8 @@ final class StackFolder: Sendable {
     var workerLogs: String { "\(path)/logs/workers" }
     var postgres: String { "\(path)/postgres" }
     var kafka: String { "\(path)/kafka" }
+    /// Models and what belongs to them.
+    var objects: String { "\(path)/objects" }
     private var addresses: String { "\(path)/addresses.env" }
 
     /// Makes and locks the folder.

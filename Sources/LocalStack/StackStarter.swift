@@ -35,6 +35,7 @@ struct StackStarter: Sendable {
         ]
         // The replay exchange has the files too; where another one keeps them is for its user to say.
         if values[StackSettings.exchangeURL] == nil { variables[ExchangeSettings.archiveURL.name] = exchange }
+        variables.merge(objectStore()) { _, new in new }
         var addresses = StackAddresses(
             postgres: postgres.shown, kafka: kafka.connection.bootstrapServers,
             kafkaKind: kafka.kind.rawValue, exchange: exchange, arango: values[ArangoSettings.url])
@@ -53,6 +54,16 @@ struct StackStarter: Sendable {
             }
         }
         return (addresses, variables)
+    }
+
+    /// Models go beside the other data, unless somebody says where else.
+    private func objectStore() -> [String: String] {
+        let settings: [any AnySetting] = [
+            ObjectStoreSettings.kind, ObjectStoreSettings.folder, ObjectStoreSettings.endpoint,
+        ]
+        let names = settings.flatMap { [$0.name] + $0.aliases }.flatMap { [$0, $0 + "_FILE"] }
+        guard names.allSatisfy({ options.environment[$0] == nil }) else { return [:] }
+        return [ObjectStoreSettings.folder.name: folder.objects]
     }
 
     /// - Returns: the address with and without the password.

@@ -175,6 +175,7 @@ package struct QueueManagerService: Sendable {
         router.add(middleware: ErrorMiddleware(observe: observe))
         ServiceRoutes.add(to: router, health: parts.health, metrics: parts.metrics)
         TemplateRoutes(store: TemplateStore(parts.pool)).add(to: router)
+        ModelRoutes(store: ModelStore(parts.pool)).add(to: router)
         planned.add(to: router)
         QueueRoutes(
             store: store, start: start, reconcile: reconcile, feed: feed, ends: ends, cost: parts.exchangeCost
@@ -201,7 +202,9 @@ package struct QueueManagerService: Sendable {
 
     private func start(_ creator: Creator) -> StartQueue {
         StartQueue(
-            store: store, templates: TemplateStore(parts.pool), catalog: parts.catalog,
+            store: store, templates: TemplateStore(parts.pool),
+            models: ModelPins(store: ModelStore(parts.pool)),
+            catalog: parts.catalog,
             newTraceparent: parts.newTraceparent, clock: { [parts] in Int64(parts.clock() * 1_000) },
             observe: observe, create: { try await creator.submit($0) })
     }

@@ -135,7 +135,7 @@ package enum QueueManagerSettings {
         let passed =
             [
                 KafkaSettings.group, TopicSettings.group, PostgresSettings.group, ExchangeSettings.group,
-                ArangoSettings.group,
+                ArangoSettings.group, ObjectStoreSettings.group,
             ].flatMap(\.settings)
             + [
                 DocumentStoreSettings.kind, WorkerSettings.lease, ServiceSettings.logLevel,

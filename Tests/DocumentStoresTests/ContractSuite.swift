@@ -7,11 +7,11 @@ import Workflow
 /// side and against a store that is not empty.
 struct DocumentStoreContract: Sendable, CustomTestStringConvertible {
     let name: String
-    let check: @Sendable (any DocumentStore, ContractNames) async throws -> Void
+    let check: @Sendable (any GraphStore, ContractNames) async throws -> Void
 
     var testDescription: String { name }
 
-    static let all: [DocumentStoreContract] = collections + writes + progress + ranges
+    static let all: [DocumentStoreContract] = collections + writes + progress + ranges + graphs
 }
 
 /// Names no other check and no earlier run has used.
@@ -20,6 +20,10 @@ struct ContractNames: Sendable {
 
     func collection(_ prefix: String = "contract") throws -> CollectionName {
         try #require(CollectionName("\(prefix)_\(suffix)"))
+    }
+
+    func graph(_ prefix: String = "graph") throws -> GraphName {
+        try #require(GraphName("\(prefix)_\(suffix)"))
     }
 
     func stream(_ partition: Int32 = 0) -> StreamName {

@@ -22,6 +22,11 @@ extension ExchangePlayer {
                     .post, "/_api/index?collection=products",
                     ["type": "persistent", "fields": ["a"], "unique": true])
             }
+        case "HttpGharialGetGraph_single":
+            try await createGraph("myGraph", edges: "edges", from: ["startNodes"], to: ["endNodes"])
+        case "HttpGharialDrop_single":
+            let people = ["female", "male"]
+            try await createGraph("social", edges: "relation", from: people, to: people)
         case _ where name.hasPrefix("RestCursor"): try await prepareCursor(name)
         case _ where name.hasPrefix("RestDocumentHandler"): try await prepareDocument(name, path)
         case _ where path.hasPrefix("/_api/collection/products"): try await prepareCollection(name)
@@ -70,6 +75,15 @@ extension ExchangePlayer {
         try await send(
             .post, "/_api/collection",
             ["name": .string(name), "type": .int(Int64(type)), "waitForSync": .bool(waitForSync)])
+    }
+
+    private func createGraph(_ name: String, edges: String, from: [String], to: [String]) async throws {
+        let definition: JSON = [
+            "collection": .string(edges), "from": .array(from.map { .string($0) }),
+            "to": .array(to.map { .string($0) }),
+        ]
+        try await send(
+            .post, "/_api/gharial", ["name": .string(name), "edgeDefinitions": .array([definition])])
     }
 
     private func send(_ method: HTTPRequest.Method, _ path: String, _ body: JSON) async throws {

@@ -26,7 +26,7 @@ struct RecordedExchangeTests {
 
     @Test func `the fixture holds the examples it says`() throws {
         let examples = try Self.loadExamples()
-        #expect(examples.flatMap(\.exchanges).count == 73)
+        #expect(examples.flatMap(\.exchanges).count == 76)
         #expect(examples.count == Set(examples.map(\.name)).count)
     }
 

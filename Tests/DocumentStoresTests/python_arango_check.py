@@ -11,6 +11,7 @@ from arango.exceptions import (
     AQLQueryExecuteError,
     DocumentInsertError,
     DocumentRevisionError,
+    GraphCreateError,
     ServerConnectionError,
 )
 
@@ -90,6 +91,24 @@ expect(list(counted), [2502])
 fails(AQLQueryExecuteError, lambda: database.aql.execute("SELECT * FROM candles"), 1501)
 fails(AQLQueryExecuteError, lambda: database.aql.execute("FOR d IN nowhere RETURN d"), 1203)
 fails(AQLQueryExecuteError, lambda: database.aql.execute(query, bind_vars={"@c": "candles"}), 1551)
+
+# Named graphs.
+definition = {"edge_collection": "knows", "from_vertex_collections": ["people"], "to_vertex_collections": ["people"]}
+graph = database.create_graph("circle", edge_definitions=[definition])
+expect([item["name"] for item in database.graphs()], ["circle"])
+expect(graph.properties()["name"], "circle")
+fails(GraphCreateError, lambda: database.create_graph("circle", edge_definitions=[definition]), 1925)
+database.collection("people").insert_many([{"_key": "a"}, {"_key": "b"}])
+edge = {"_key": "ab", "_from": "people/a", "_to": "people/b", "weight": 0.5}
+expect(database.collection("knows").import_bulk([edge])["created"], 1)
+query = "FOR e IN knows FILTER e._from == @from RETURN e.weight"
+expect(list(database.aql.execute(query, bind_vars={"from": "people/a"})), [0.5])
+removal = "FOR e IN @@c FILTER e._from == @from LIMIT @n REMOVE e IN @@c OPTIONS { waitForSync: true } RETURN OLD._key"
+removed = database.aql.execute(removal, bind_vars={"@c": "knows", "from": "people/a", "n": 10})
+expect(list(removed), ["ab"])
+expect(database.collection("knows").count(), 0)
+expect(database.delete_graph("circle", drop_collections=True), True)
+expect([c["name"] for c in database.collections()], ["candles"])
 
 expect(candles.truncate(), True)
 expect(candles.count(), 0)

@@ -1,6 +1,8 @@
 import ArangoConnector
 import DummyService
 import Foundation
+import GNNTrainer
+import GraphBuilder
 import LoaderAPICandles
 import LoaderAPITrades
 import LocalStack
@@ -17,7 +19,9 @@ let projectFolder = URL(filePath: #filePath).deletingLastPathComponent().deletin
     private static let tables = [
         QueueManagerSettings.table, WorkerProgram.table(CandleLoader.kind),
         WorkerProgram.table(TradeLoader.kind),
-        WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(DummyWorker.kind),
+        WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(GraphBuilderWorker.kind),
+        WorkerProgram.table(GNNTrainerWorker.kind), WorkerProgram.table(GNNInferWorker.kind),
+        WorkerProgram.table(DummyWorker.kind),
         PoolProgram.table, SharedConnectorProgram.table, StackSettings.table,
     ]
 

@@ -24,13 +24,13 @@ struct Rig: Sendable {
     let folder: String
 
     /// - Parameters:
-    ///   - candles: symbols with recorded candles.
-    ///   - trades: symbols with recorded trades, and candles too.
+    ///   - candles: symbols with recorded candles, besides two.
+    ///   - trades: symbols with recorded trades.
     ///   - variables: for all programs of the stack.
     ///   - settings: of the queue-manager, beside those that follow from the stack.
     static func with(
-        candles: [String] = ["BTCUSDT", "1INCHUSDT"], trades: [String] = [],
-        _ variables: [String: String] = [:], settings: [String: String] = [:],
+        candles: [String] = [], trades: [String] = [], _ variables: [String: String] = [:],
+        settings: [String: String] = [:],
         _ body: @escaping @Sendable (Rig) async throws -> Void
     ) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "e2e-\(UUID().uuidString)").path
@@ -38,7 +38,7 @@ struct Rig: Sendable {
         var environment = ProcessInfo.processInfo.environment
         for name in ["POSTGRES_URL", "BINANCE_API_URL", "ARANGO_URL"] { environment[name] = nil }
         environment["EXCHANGE_DATA_DIR"] = try linkRecordings(
-            candles: Set(candles + trades), trades: trades, into: folder)
+            candles: Set(["BTCUSDT", "1INCHUSDT"] + candles + trades), trades: trades, into: folder)
         environment.merge(variables) { _, new in new }
         var options = StackOptions(environment: environment)
         options.dataDirectory = folder

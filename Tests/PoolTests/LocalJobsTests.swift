@@ -7,6 +7,32 @@ import Workflow
 /// Local processes as the sweep sees them.
 @Suite(.timeLimit(.minutes(1)))
 struct LocalJobsTests {
+    @Test func `a target with a program of its own has it beside the worker's`() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: uniqueName("programs")).path
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let program = "\(directory)/\(Target.graphBuilder.program)"
+        try Data("#!/bin/sh\nsleep 60\n".utf8).write(to: URL(filePath: program))
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: program)
+        let launcher = LocalProcessLauncher(
+            .init(
+                workerPath: "\(directory)/streamforge-worker", logDirectory: directory, host: "here",
+                environment: ["PATH": "/usr/bin:/bin"], killGrace: .seconds(2)))
+        func job(_ target: Target) throws -> Job {
+            Job(
+                queueID: try #require(QueueID("wf-programs-\(uniqueName("").suffix(6))")),
+                id: InstanceID(step: try #require(StepID("work")), instance: "all"), attempt: 1,
+                target: target, environment: [:])
+        }
+        let handle = try await launcher.launch(try job(.graphBuilder))
+        #expect(try await launcher.state(of: handle) == .running)
+        try await launcher.kill(handle)
+        // There is no worker here.
+        let other = try job(.dummyService)
+        let error = await #expect(throws: LaunchError.self) { try await launcher.launch(other) }
+        #expect(error?.isRetriable == false)
+    }
+
     @Test func `a launcher sees the workers of its machine, by whomever they were launched`() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: uniqueName("jobs")).path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

@@ -50,6 +50,20 @@ struct JobEnvironmentTests {
                 == 8)
     }
 
+    @Test func `a builder of graphs is told what to read, what to write and how`() async throws {
+        let jobs = try await environments(
+            #"""
+            {"symbols":["BTCUSDT","ETHUSDT"],"time_range":"2024-08-01:2024-08-03","steps":[
+             {"id":"g","target":"graph-builder",
+              "params":{"collections":["a","b"],"trade_collections":"t","interval":"1h","top_k":3}}]}
+            """#)
+        let job = try #require(jobs["g[all]"])
+        #expect(job["COLLECTION_INPUTS"] == "a,b" && job["TRADE_COLLECTION_INPUTS"] == "t")
+        #expect(job["TRADE_TYPE"] == "api_trades" && job["GRAPH_COLLECTION"] == "market_graph_1h")
+        #expect(job["SYMBOLS"] == "BTCUSDT,ETHUSDT" && job["INTERVAL"] == "1h" && job["GRAPH_TOP_K"] == "3")
+        #expect(job["TYPE"] == "graph_build" && job["COLLECTION_NAME"] == nil)
+    }
+
     @Test func `an instance for all symbols gets them all`() async throws {
         let jobs = try await environments(
             #"""

@@ -41,7 +41,7 @@ struct PlannedFixture: Sendable {
         schedules = ScheduleStore(pool, clock: clock)
         backfills = BackfillStore(pool, clock: clock)
         let start = StartQueue(
-            store: engine, templates: TemplateStore(pool),
+            store: engine, templates: TemplateStore(pool), models: ModelPins(store: ModelStore(pool)),
             catalog: SymbolCatalog { symbols in
                 if isExchangeAway.value { throw FixtureError(detail: "the exchange is away") }
                 return SymbolCatalog.Answer(

@@ -70,7 +70,8 @@ struct TemplateStoreTests {
             } while mark != nil
             #expect(
                 names == [
-                    "alpha", "dummy", "easy", "historical_candles", "historical_trades", "minutes", "zebra",
+                    "alpha", "candles_to_graph", "candles_to_model", "dummy", "easy", "historical_candles",
+                    "historical_trades", "minutes", "zebra",
                 ])
             let error = try await #require(throws: RequestError.self) {
                 try await store.save(definition("dummy"))
@@ -85,6 +86,7 @@ struct TemplateStoreTests {
     private func starter(_ store: TemplateStore, unknown: Set<String> = []) -> StartQueue {
         StartQueue(
             store: EngineStore(store.pool), templates: store,
+            models: ModelPins(store: ModelStore(store.pool)),
             catalog: SymbolCatalog { symbols in
                 SymbolCatalog.Answer(
                     unknown: symbols.filter { unknown.contains($0.rawValue) }, serverTime: 1_725_148_800_000)

@@ -176,7 +176,10 @@ struct TemplateTests {
 
     @Test func `the templates that come with the program make plans`() throws {
         #expect(
-            BuiltInTemplates.all.map(\.name.rawValue) == ["dummy", "historical_candles", "historical_trades"])
+            BuiltInTemplates.all.map(\.name.rawValue) == [
+                "dummy", "historical_candles", "historical_trades", "candles_to_graph",
+                "candles_to_model",
+            ])
         let candles = try #require(
             TemplateName("historical_candles").flatMap { BuiltInTemplates.template($0) })
         let body = try expand(

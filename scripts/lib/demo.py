@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import candles
+import demo_model
 from local_stack import ROOT, Failure, LocalStack, request, wait_for_queue
 
 SYMBOLS = (
@@ -121,11 +122,13 @@ def run(programs: Path) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/demo")
     parser.add_argument("--programs", type=Path, required=True, help="folder of the built programs")
+    parser.add_argument("--full", action="store_true", help="from candles to a model")
     arguments = parser.parse_args()
     # Ended by another program: clean up as for Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        return 0 if run(arguments.programs) else 1
+        chosen = demo_model.run if arguments.full else run
+        return 0 if chosen(arguments.programs) else 1
     except (Failure, OSError, RuntimeError, ValueError) as error:
         print(f"demo: FAILED: {error}", file=sys.stderr)
         return 1

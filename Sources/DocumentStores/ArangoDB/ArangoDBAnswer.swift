@@ -17,6 +17,7 @@ struct ArangoDBAnswer: Sendable {
         static let duplicateName = 1_207
         static let uniqueConstraintViolated = 1_210
         static let databaseNotFound = 1_228
+        static let graphDuplicate = 1_925
         static let queueTimeViolated = 21_004
         /// Time-out, shard gone, backend unavailable, leadership challenge, not leader.
         static let cluster = [1_457, 1_464, 1_478, 1_495, 1_496]

@@ -7,7 +7,7 @@ import Workflow
 /// by compare-and-set after the import. A batch whose confirmation is lost is imported again: its documents
 /// then count as existing, so `created` may be too low, never too high.
 package struct ArangoDBDocumentStore: DocumentStore {
-    private let connection: ArangoDBConnection
+    let connection: ArangoDBConnection
     private let streams: ArangoDBStreams
 
     package init(_ settings: ArangoDBSettings) {

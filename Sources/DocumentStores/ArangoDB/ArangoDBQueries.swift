@@ -17,9 +17,9 @@ struct ArangoDBQueries {
         var options = ["allowRetry": true]
     }
 
-    private enum BindValue: Encodable {
+    enum BindValue: Encodable {
         case text(String)
-        case number(Int)
+        case number(Int64)
 
         func encode(to encoder: any Encoder) throws {
             var container = encoder.singleValueContainer()
@@ -60,7 +60,7 @@ struct ArangoDBQueries {
             "FOR d IN @@collection " + Self.filter(range, lowerBound: lastKey == nil ? ">=" : ">")
             + " SORT d._key LIMIT @limit RETURN UNSET(d, \"_id\", \"_rev\")"
         var values = bindVars(range, after: lastKey)
-        values["limit"] = .number(documentsMax)
+        values["limit"] = .number(Int64(documentsMax))
         let results = try await run(query, values, batchSize: documentsMax, operation)
         var page: [(key: String, json: [UInt8])] = []
         page.reserveCapacity(results.count)
@@ -88,7 +88,7 @@ struct ArangoDBQueries {
     }
 
     /// Runs a query and collects all batches of its cursor, one JSON text a result.
-    private func run(
+    func run(
         _ query: String, _ values: [String: BindValue], batchSize: Int, _ operation: String
     ) async throws(StoreError) -> [[UInt8]] {
         let call = try ArangoDBCall(.post, "/_api/cursor", operation: operation)

@@ -6,13 +6,21 @@ struct ArangoDBSchema: Sendable {
 
     let connection: ArangoDBConnection
 
-    func ensureCollection(_ name: String, indexes: [DocumentIndex]) async throws(StoreError) {
+    /// What a collection holds; the numbers are the server's own.
+    enum Kind: Int, Encodable {
+        case documents = 2
+        case edges = 3
+    }
+
+    func ensureCollection(
+        _ name: String, kind: Kind = .documents, indexes: [DocumentIndex]
+    ) async throws(StoreError) {
         struct Body: Encodable {
             var name: String
-            var type = 2
+            var type: Kind
         }
         let call = try ArangoDBCall(.post, "/_api/collection", operation: "create collection \(name)")
-            .json(Body(name: name))
+            .json(Body(name: name, type: kind))
         var accepted: Set<Int> = [ErrorNumber.duplicateName]
         if connection.settings.createsDatabase { accepted.insert(ErrorNumber.databaseNotFound) }
         let answer = try await connection.send(call, accepting: accepted)

@@ -13,7 +13,7 @@ package final class PostgreSQLDocumentStore: DocumentStore {
     /// An index over a large collection takes its time.
     private static let schemaTimeout = Duration.seconds(600)
 
-    private let pool: PostgresPool
+    let pool: PostgresPool
     private let expectations = Mutex(KeyExpectations())
 
     /// - Parameter pool: the store's from now on: ``close()`` closes it. Its database needs ``prepare()``
@@ -176,7 +176,7 @@ package final class PostgreSQLDocumentStore: DocumentStore {
 
 extension PostgreSQLDocumentStore {
     @discardableResult
-    private func attempt<R>(
+    func attempt<R>(
         _ operation: String, _ body: () async throws -> R
     ) async throws(StoreError) -> R {
         do {

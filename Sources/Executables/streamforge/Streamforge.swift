@@ -17,6 +17,6 @@ struct Streamforge: AsyncParsableCommand {
         subcommands: [
             Up.self, Exchange.self, Start.self, List.self, Show.self, Stop.self, Pause.self, Resume.self,
             Terminate.self, Retry.self, Events.self, Templates.self, ScheduleCommand.self,
-            BackfillCommand.self, Budgets.self, Semaphores.self, Ping.self, Debug.self,
+            BackfillCommand.self, Budgets.self, Semaphores.self, Models.self, Ping.self, Debug.self,
         ])
 }

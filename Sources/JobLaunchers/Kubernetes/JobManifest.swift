@@ -5,8 +5,6 @@ package struct JobManifest: Sendable {
     package let job: Job
     package let settings: JobManifestSettings
 
-    /// The program in the image; its argument is the target.
-    static let program = "streamforge-worker"
     /// The worker's container in the pod.
     package static let container = "worker"
 
@@ -81,7 +79,7 @@ package struct JobManifest: Sendable {
         ])
         var container: [String: JSONValue] = [
             "name": .string(Self.container), "image": .string(settings.image),
-            "command": .array([.string(Self.program)]), "args": .array([.string(job.target.rawValue)]),
+            "command": .array([.string(job.target.program)]), "args": .array([.string(job.target.rawValue)]),
             "env": environment,
             "volumeMounts": mounts,
             // Its last lines say why it ended, also to who only looks at the pod.

@@ -8,6 +8,7 @@ import Workflow
 package struct StartQueue: Sendable {
     let store: EngineStore
     let templates: TemplateStore
+    let models: ModelPins
     let catalog: SymbolCatalog
     let newTraceparent: @Sendable () -> String
     /// Unix milliseconds, for queues that ask nothing of the exchange.
@@ -43,7 +44,8 @@ package struct StartQueue: Sendable {
         {
             return try result(of: known, queue: nil)
         }
-        let (plan, expansion) = try await plan(of: body)
+        let (built, expansion) = try await plan(of: body)
+        let plan = try await pinned(built, expansion)
         let asOf = try await checkWithExchange(plan, expansion)
         var queue = NewQueue(
             queueID: try makeID(for: plan), plan: plan, request: body, asOf: asOf,
@@ -68,7 +70,8 @@ package struct StartQueue: Sendable {
 
     /// Everything that is checked before a queue is created; creates nothing.
     package func validate(body: JSONValue) async throws -> Validation {
-        let (plan, expansion) = try await plan(of: body)
+        let (built, expansion) = try await plan(of: body)
+        let plan = try await pinned(built, expansion)
         let time = try await checkWithExchange(plan, expansion)
         var warnings = PlanLint.warnings(plan, today: Self.day(of: time))
         if let expansion {
@@ -95,6 +98,14 @@ package struct StartQueue: Sendable {
             return (plan, expansion)
         } catch {
             throw expansion.explain(error)
+        }
+    }
+
+    private func pinned(_ plan: Plan, _ expansion: TemplateExpansion?) async throws -> Plan {
+        do {
+            return try await models.pinned(plan)
+        } catch let error as RequestError {
+            throw expansion?.explain(error) ?? error
         }
     }
 

@@ -20,6 +20,9 @@ package struct JobEnvironment: Sendable {
             return nil
         }
         var environment = work(of: instance, step, plan)
+        if let sources = step.model {
+            environment.merge(ModelEnvironment(sources).variables(in: state)) { _, own in own }
+        }
         environment["QUEUE_ID"] = queue.rawValue
         environment["STEP"] = step.id.rawValue
         environment["INSTANCE"] = instance.name
@@ -54,6 +57,13 @@ package struct JobEnvironment: Sendable {
         environment["TYPE"] = instance.type
         environment["INTERVAL"] = instance.interval.isEmpty ? nil : instance.interval
         environment["TIME_RANGE"] = instance.timeRange.description
+        if let sources = step.graph {
+            environment["COLLECTION_INPUTS"] = plan.candleCollections(of: sources).joined(separator: ",")
+            environment["TRADE_COLLECTION_INPUTS"] = plan.tradeCollections(of: sources)?.joined(
+                separator: ",")
+            environment["TRADE_TYPE"] = sources.tradeType
+            environment["GRAPH_COLLECTION"] = sources.graph
+        }
         if step.target.isConsumer {
             environment["COLLECTION_NAME"] = instance.collectionName(of: step, in: plan)
             environment["DEAD_LETTERS_MAX"] = String(step.deadLettersMax)

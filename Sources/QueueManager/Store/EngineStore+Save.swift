@@ -47,6 +47,7 @@ extension EngineStore {
         return [
             saveQueues(queues.filter { $0.queue.changes.isQueueChanged || !$0.schedule.isKept }),
             try saveInstances(changed), try saveAttempts(changed), try insertHistory(changed),
+            try saveModels(changed),
         ].compactMap(\.self) + (try saveCommands(changed))
             + changed.filter { !$0.changes.runAgain.isEmpty }.flatMap(saveRun)
     }

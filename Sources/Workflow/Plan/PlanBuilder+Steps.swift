@@ -19,7 +19,10 @@ extension PlanBuilder {
         ]
     }
 
-    func readSteps(_ value: JSONValue) throws(RequestError) -> [PlannedStep] {
+    /// - Parameter plan: makes the plan of the steps; in it those that read what others store find them.
+    func readSteps(
+        _ value: JSONValue, into plan: ([PlannedStep]) -> Plan
+    ) throws(RequestError) -> Plan {
         guard case .array(let values) = value, (1...Self.stepsMax).contains(values.count) else {
             throw RequestError(
                 .invalidValue, "steps must be a list of 1 to \(Self.stepsMax) steps", field: "steps",
@@ -36,8 +39,17 @@ extension PlanBuilder {
             drafts.append(draft)
         }
         var steps: [PlannedStep] = []
-        for draft in drafts { steps.append(try resolve(draft, among: drafts)) }
-        return steps
+        var graphs: [Int: GraphStepResolver.Entry] = [:]
+        var models: [Int: ModelStepParameters] = [:]
+        for (index, draft) in drafts.enumerated() {
+            steps.append(try resolve(draft, among: drafts))
+            graphs[index] = draft.graph.map {
+                GraphStepResolver.Entry(values: $0, givenInterval: draft.interval)
+            }
+            models[index] = draft.model
+        }
+        let withGraphs = try GraphStepResolver(plan: plan(steps)).resolve(graphs)
+        return try ModelStepResolver(plan: withGraphs).resolve(models)
     }
 
     /// A consumer takes type and fan-out from the step it reads, unless it names them.
@@ -50,14 +62,14 @@ extension PlanBuilder {
                 hint: "Leave type out or write \(sourceType)")
         }
         type = type ?? source?.type
-        let fanOut = draft.fanOut ?? source?.fanOut ?? .symbol
+        let fanOut = draft.fanOut ?? source?.fanOut ?? (draft.target.worksOnAllSymbols ? .none : .symbol)
         var step: PlannedStep
-        if draft.target == .dummyService {
-            let type = type ?? DummyParameters.type
-            guard type == DummyParameters.type else {
+        if let only = Self.onlyType(of: draft.target) {
+            let type = type ?? only
+            guard type == only else {
                 throw draft.reader.invalid(
-                    "type", type, "dummy-service has no type \(type.prefix(40))",
-                    hint: "Leave type out or write \(DummyParameters.type)")
+                    "type", type, "\(draft.target.rawValue) has no type \(type.prefix(40))",
+                    hint: "Leave type out or write \(only)")
             }
             step = PlannedStep(id: draft.id, target: draft.target, type: type, interval: nil)
         } else {
@@ -74,10 +86,26 @@ extension PlanBuilder {
         return step
     }
 
+    /// The type of steps that load and store no records.
+    private static func onlyType(of target: Target) -> String? {
+        switch target {
+        case .dummyService: DummyParameters.type
+        case .graphBuilder: GraphStepParameters.type
+        case .gnnTrainer: ModelStepParameters.trainType
+        case .gnnInfer: ModelStepParameters.inferType
+        case .loaderAPICandles, .loaderAPITrades, .arangoConnector: nil
+        }
+    }
+
     private func source(
         of draft: StepDraft, among drafts: [StepDraft]
     ) throws(RequestError) -> StepDraft? {
         guard let input = draft.input else { return nil }
+        guard draft.target.isConsumer else {
+            throw draft.reader.invalid(
+                "input", input.rawValue, "\(draft.target.rawValue) reads no records",
+                hint: "Leave input out; to wait for a step use after")
+        }
         guard let found = drafts.first(where: { $0.id == input }) else {
             throw draft.reader.invalid(
                 "input", input.rawValue, "There is no step \(input)",

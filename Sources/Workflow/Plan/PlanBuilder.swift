@@ -26,7 +26,10 @@ package struct PlanBuilder {
             ])
         let symbols = try readSymbols(reader)
         let range = try readRange(reader)
-        let steps: [PlannedStep]
+        func makePlan(_ steps: [PlannedStep]) -> Plan {
+            Plan(symbols: symbols.map(\.rawValue), timeRange: range.description, steps: steps)
+        }
+        var plan: Plan
         if let value = reader.value("steps") {
             guard !reader.has("type") else {
                 throw RequestError(
@@ -35,14 +38,11 @@ package struct PlanBuilder {
                         "type belongs to the short form {symbol, type, time_range}; with steps, each step has its own"
                 )
             }
-            steps = try readSteps(value)
+            plan = try readSteps(value, into: makePlan)
         } else {
-            steps = try shortForm(reader)
+            plan = makePlan(try shortForm(reader))
         }
-        let timeout = try reader.integer("timeout_seconds", in: Self.timeoutSeconds)
-        var plan = Plan(
-            symbols: symbols.map(\.rawValue), timeRange: range.description, steps: steps,
-            timeoutSeconds: timeout.map(Int64.init))
+        plan.timeoutSeconds = try reader.integer("timeout_seconds", in: Self.timeoutSeconds).map(Int64.init)
         plan.parallelMax = try reader.integer("max_parallel", in: 1...Plan.instancesMax)
         plan.priority = try reader.integer("priority", in: Plan.priorityRange) ?? 0
         plan.transport = try readTransport(reader)

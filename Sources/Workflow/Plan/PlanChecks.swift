@@ -29,11 +29,6 @@ struct PlanChecks {
                 .missingField, "steps[\(index)].input is missing", field: "steps[\(index)].input",
                 hint: "\(step.target.rawValue) reads the records of a loader step: name it")
         }
-        if !step.target.isConsumer, let input = step.input {
-            throw RequestError(
-                .invalidValue, "\(step.target.rawValue) reads no records", field: "steps[\(index)].input",
-                value: input.rawValue, hint: "Leave input out; to wait for a step use after")
-        }
     }
 
     private func checkFanOut(_ step: PlannedStep, _ index: Int) throws(RequestError) {
@@ -47,6 +42,9 @@ struct PlanChecks {
             throw refused(
                 "An instance of \(step.target.rawValue) works on one symbol",
                 "Fan the step out by symbol: \"symbol\", or symbol in by")
+        }
+        if step.target.worksOnAllSymbols, step.fanOut != .none {
+            throw refused("\(step.target.rawValue) works on all symbols at once", "Leave fan_out out")
         }
         guard let input = step.input, let source = plan.step(input), source.fanOut != step.fanOut else {
             return

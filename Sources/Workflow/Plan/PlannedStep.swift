@@ -32,6 +32,10 @@ package struct PlannedStep: Sendable, Hashable {
     package var semaphores: [ResourceName] = []
     /// Settings of the worker that the request names in its own words, by environment variable.
     package var workerSettings: [String: String]?
+    /// Of a step that builds a graph: what it reads and writes.
+    package var graph: GraphSources?
+    /// Of a step that trains or asks a model: what it reads and makes.
+    package var model: ModelSources?
 
     package init(
         id: StepID, target: Target, type: String, interval: KlineInterval?, input: StepID? = nil,
@@ -66,7 +70,7 @@ package struct PlannedStep: Sendable, Hashable {
 // that a replica of that version reads what this one wrote.
 extension PlannedStep: Codable {
     package enum CodingKeys: String, CodingKey {
-        case id, target, type, interval, input, after, when, retry, locks, semaphores
+        case id, target, type, interval, input, after, when, retry, locks, semaphores, graph, model
         case fanOut = "fan_out"
         case workerSettings = "worker_settings"
         case collectionName = "collection_name"
@@ -99,6 +103,8 @@ extension PlannedStep: Codable {
         locks = try container.decodeIfPresent([ResourceName].self, forKey: .locks) ?? []
         semaphores = try container.decodeIfPresent([ResourceName].self, forKey: .semaphores) ?? []
         workerSettings = try container.decodeIfPresent([String: String].self, forKey: .workerSettings)
+        graph = try container.decodeIfPresent(GraphSources.self, forKey: .graph)
+        model = try container.decodeIfPresent(ModelSources.self, forKey: .model)
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -121,5 +127,7 @@ extension PlannedStep: Codable {
         try container.encode(locks, forKey: .locks)
         try container.encode(semaphores, forKey: .semaphores)
         try container.encodeIfPresent(workerSettings, forKey: .workerSettings)
+        try container.encodeIfPresent(graph, forKey: .graph)
+        try container.encodeIfPresent(model, forKey: .model)
     }
 }

@@ -9,7 +9,7 @@ struct StepDraft {
     private static let parameterNames = [
         "interval", "source", "collection_name", "attempts_max", "dead_letters_max", "timeout_seconds",
     ]
-    private static let dummyParameterNames = DummyParameters.names + ["attempts_max", "timeout_seconds"]
+    private static let commonParameterNames = ["attempts_max", "timeout_seconds"]
 
     let reader: ObjectReader
     let id: StepID
@@ -24,6 +24,10 @@ struct StepDraft {
     private let collectionName: String?
     private let deadLettersMax: Int?
     private let workerSettings: [String: String]?
+    /// What the `params` of a graph-builder say.
+    let graph: GraphStepParameters?
+    /// What the `params` of a step that trains or asks a model say.
+    let model: ModelStepParameters?
 
     init(_ value: JSONValue, path: String) throws(RequestError) {
         let reader = try ObjectReader(value, path: path, known: Self.names)
@@ -53,11 +57,19 @@ struct StepDraft {
 
         let parameters = try ObjectReader(
             reader.value("params") ?? .object([:]), path: reader.place("params"),
-            known: target == .dummyService ? Self.dummyParameterNames : Self.parameterNames)
+            known: Self.parameterNames(of: target))
         limits = try StepLimits(reader, parameters)
+        graph = target == .graphBuilder ? try GraphStepParameters(parameters) : nil
+        model =
+            target == .gnnTrainer || target == .gnnInfer
+            ? try ModelStepParameters(parameters, isTraining: target == .gnnTrainer) : nil
         workerSettings =
-            target == .dummyService
-            ? try DummyParameters.settings(parameters) : try Self.source(parameters, target)
+            switch target {
+            case .dummyService: try DummyParameters.settings(parameters)
+            case .graphBuilder: graph?.settings
+            case .gnnTrainer, .gnnInfer: model?.settings
+            case .loaderAPICandles, .loaderAPITrades, .arangoConnector: try Self.source(parameters, target)
+            }
         interval = try parameters.string("interval")
         deadLettersMax = try parameters.integer("dead_letters_max", in: 0...1_000_000_000)
         collectionName = try Self.collectionName(parameters, target)
@@ -72,6 +84,16 @@ struct StepDraft {
         step.deadLettersMax = deadLettersMax ?? PlannedStep.deadLettersDefault
         step.workerSettings = workerSettings
         limits.apply(to: &step)
+    }
+
+    private static func parameterNames(of target: Target) -> [String] {
+        switch target {
+        case .dummyService: DummyParameters.names + commonParameterNames
+        case .graphBuilder: GraphStepParameters.names + commonParameterNames
+        case .gnnTrainer: ModelStepParameters.trainNames + commonParameterNames
+        case .gnnInfer: ModelStepParameters.inferNames + commonParameterNames
+        case .loaderAPICandles, .loaderAPITrades, .arangoConnector: parameterNames
+        }
     }
 
     /// `params.source` of a loader, as its worker reads it.
@@ -100,7 +122,7 @@ struct StepDraft {
                 "collection_name", name, "It is no collection name",
                 hint: "1 to \(CollectionName.bytesMax) of A-Z, a-z, 0-9, _ and -, beginning with a letter")
         }
-        guard target.isConsumer else {
+        guard target.isConsumer || target == .gnnInfer else {
             throw parameters.invalid(
                 "collection_name", target.rawValue, "\(target.rawValue) stores nothing",
                 hint: "Give it to the step that stores")

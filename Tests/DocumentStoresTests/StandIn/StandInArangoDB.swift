@@ -8,6 +8,7 @@ actor StandInArangoDB {
     struct Database {
         let id: String
         var collections: [String: StandInCollection] = [:]
+        var graphs: [String: StandInGraph] = [:]
     }
 
     struct Cursor {
@@ -125,6 +126,7 @@ actor StandInArangoDB {
         case "document": return try document(request, rest)
         case "import": return try importDocuments(request)
         case "cursor": return try cursor(request, rest)
+        case "gharial": return try graph(request, rest)
         default: throw .unknownPath
         }
     }

@@ -22,6 +22,11 @@ extension StandInArangoDB {
         let result = try query.run { (name: String) throws(StandInError) -> [JSON] in
             try self.find(name, in: request.database).all
         }
+        if let removal = result.removal {
+            var collection = try find(removal.collection, in: request.database)
+            for key in removal.keys { collection.remove(key) }
+            save(collection, in: request.database)
+        }
         let batchSize = body["batchSize"]?.int ?? 1_000
         let wantsCount = body["count"]?.bool == true
         var extra = Self.extra(result)
@@ -73,7 +78,8 @@ extension StandInArangoDB {
         [
             "warnings": [],
             "stats": [
-                "writesExecuted": 0, "writesIgnored": 0, "documentLookups": 0, "seeks": 0,
+                "writesExecuted": .int(Int64(result.removal?.keys.count ?? 0)), "writesIgnored": 0,
+                "documentLookups": 0, "seeks": 0,
                 "scannedFull": .int(Int64(result.scanned)), "scannedIndex": 0, "searchParallelism": 1,
                 "cursorsCreated": 0, "cursorsRearmed": 0, "cacheHits": 0, "cacheMisses": 0,
                 "filtered": .int(Int64(result.filtered)), "httpRequests": 0, "executionTime": .double(0.0001),

@@ -3,6 +3,7 @@
 ///     FOR v IN (collection | @@bind | n..m) [FILTER c AND c …] [SORT v.attr] [LIMIT n]
 ///         [COLLECT WITH COUNT INTO x] RETURN (v | v.attr | x | UNSET(v, "a", …))
 ///
+/// and, in place of COLLECT, `REMOVE v IN (collection | @@bind) [OPTIONS { waitForSync: true }] RETURN OLD.attr`.
 /// Anything else is a syntax error (1501), as it would be for a server that does not know the language.
 struct StandInQuery {
     struct Result {
@@ -11,6 +12,8 @@ struct StandInQuery {
         var fullCount: Int
         var filtered: Int
         var scanned: Int
+        /// What the query takes away.
+        var removal: (collection: String, keys: [String])?
     }
 
     private struct Condition {
@@ -61,6 +64,7 @@ struct StandInQuery {
             variable = next()
             values = [.int(Int64(values.count))]
         }
+        let removal = take("REMOVE") ? try self.removal(of: values) : nil
         try expect("RETURN")
         let results = try projection(values)
         guard tokens.isEmpty else { throw syntaxError() }
@@ -71,7 +75,20 @@ struct StandInQuery {
         }
         return Result(
             values: results, fullCount: fullCount, filtered: filtered,
-            scanned: scanned)
+            scanned: scanned, removal: removal)
+    }
+
+    /// What follows is said of the removed documents.
+    private mutating func removal(
+        of values: [JSON]
+    ) throws(StandInError) -> (collection: String, keys: [String]) {
+        try expect(variable)
+        try expect("IN")
+        let source = next()
+        let name = source.hasPrefix("@@") ? try bound(String(source.dropFirst())).string : source
+        if take("OPTIONS") { for word in ["{", "waitForSync:", "true", "}"] { try expect(word) } }
+        variable = "OLD"
+        return (name ?? "", values.compactMap { $0["_key"]?.string })
     }
 
     private var usesCollection = false

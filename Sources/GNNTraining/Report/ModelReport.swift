@@ -1,0 +1,193 @@
+internal import Foundation
+internal import GraphLearning
+
+/// `report.html`: one page without anything from elsewhere, with pictures drawn in it.
+struct ModelReport {
+    let document: ModelDocument
+    let report: TrainingReport
+    let histories: [(fit: String, epochs: [EpochRecord])]
+    let example: GraphSnapshot
+
+    var html: String {
+        let title = SVG.escaped(document.graph.map { "Model on \($0.name)" } ?? "Model")
+        return """
+            <!doctype html>
+            <html lang="en"><head><meta charset="utf-8"><title>\(title)</title>
+            <meta name="viewport" content="width=device-width, initial-scale=1">
+            <style>
+            body { font: 15px/1.5 sans-serif; color: #222; background: #fff; max-width: 1000px; margin: 2em auto; padding: 0 1em }
+            table { border-collapse: collapse } th, td { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: right }
+            th:first-child, td:first-child { text-align: left } .verdict { font-size: 1.15em; border-left: 4px solid #0072b2; padding-left: .8em }
+            .pictures { display: flex; flex-wrap: wrap; gap: 1.5em } small { color: #666 } svg { max-width: 100%; height: auto }
+            </style></head><body>
+            <h1>\(title)</h1>
+            <p class="verdict">\(SVG.escaped(report.summary))</p>
+            \(facts)
+            <h2>Test part</h2>
+            <p>\(report.testSnapshots) snapshots, \(report.testSamples) outcomes; nothing was chosen by them. Intervals of 95 % are in brackets.</p>
+            \(metrics)
+            <h2>Against the others</h2>
+            <p>The graph network's measure less the other's, on the same resamples.</p>
+            \(differences)
+            <h2>Training</h2>
+            <div class="pictures">\(curves)</div>
+            \(predictions)
+            <h2>A snapshot of the test part</h2>
+            <p>\(example.symbols.count) symbols, \(example.edges.sources.count) directed edges. Blue weights are above 0, orange ones below.\(leftOut)</p>
+            \(graph.svg)
+            <h2>Where it comes from</h2>
+            \(provenance)
+            </body></html>
+
+            """
+    }
+
+    // MARK: Tables
+
+    private var facts: String {
+        let hours = Double(document.horizonMilliseconds) / 3_600_000
+        var rows = [
+            ["Task", document.task == .direction ? "down, flat or up" : "logarithmic return"],
+            ["Horizon", "\(SVG.number(hours)) hours"],
+            ["Best epoch", "\(report.bestEpoch) of \(report.epochs)"],
+        ]
+        if document.task == .direction {
+            rows.append(["Flat", "returns from −\(document.deadBand) to \(document.deadBand)"])
+            let counts = zip(report.classes, report.classCounts).map { "\($0): \($1)" }
+            rows.append(["Training part", counts.joined(separator: ", ")])
+        }
+        if !report.constantColumns.isEmpty {
+            rows.append(["Columns that never change", report.constantColumns.joined(separator: ", ")])
+        }
+        if !report.missingShares.isEmpty {
+            let shares = report.missingShares.sorted { $0.key < $1.key }
+                .map { "\($0.key) \(SVG.number($0.value * 100)) %" }
+            rows.append(["Unknown values", shares.joined(separator: ", ")])
+        }
+        return Self.table(nil, rows)
+    }
+
+    private var names: [Metric] { Metric.allCases.filter { report.models.first?.metrics[$0] != nil } }
+
+    private var metrics: String {
+        Self.table(
+            ["model"] + names.map(\.rawValue),
+            report.models.map { model in
+                [model.name] + names.map { Self.text(model.metrics[$0]) }
+            })
+    }
+
+    private var differences: String {
+        Self.table(
+            ["less"] + names.map(\.rawValue),
+            report.differences.map { difference in
+                [difference.from] + names.map { Self.text(difference.metrics[$0]) }
+            })
+    }
+
+    private var provenance: String {
+        let origin = document.provenance
+        var rows = [
+            [
+                "Snapshots",
+                "\(origin.trainingSnapshots) training, \(origin.validationSnapshots) validation, "
+                    + "\(origin.testSnapshots) test, \(report.snapshotsLeftOut) left out between them",
+            ],
+            ["From, to", "\(Self.date(origin.firstTime)) – \(Self.date(origin.lastTime))"],
+            ["Symbols", origin.symbols.joined(separator: " ")],
+            ["Data, run", "\(origin.dataDigest), \(origin.runDigest)"],
+            ["Seed, libtorch, device", "\(origin.seed), \(origin.libtorchVersion), \(origin.device)"],
+        ]
+        if let graph = document.graph {
+            rows.insert(
+                ["Graph", "\(graph.name), version \(graph.version), \(graph.interval) candles"], at: 0)
+            rows.insert(["Built with", graph.parameters], at: 1)
+        }
+        return Self.table(nil, rows)
+    }
+
+    static func table(_ head: [String]?, _ rows: [[String]]) -> String {
+        func row(_ cells: [String], _ tag: String) -> String {
+            "<tr>" + cells.map { "<\(tag)>\(SVG.escaped($0))</\(tag)>" }.joined() + "</tr>"
+        }
+        return "<table>" + (head.map { row($0, "th") } ?? "")
+            + rows.map { row($0, "td") }.joined(separator: "\n")
+            + "</table>"
+    }
+
+    static func text(_ measured: Measured?) -> String {
+        guard let measured else { return "–" }
+        let interval = measured.interval.map { " [\(short($0.low)), \(short($0.high))]" } ?? ""
+        return short(measured.value) + interval
+    }
+
+    private static func short(_ value: Double) -> String {
+        abs(value) >= 0.001 || value == 0
+            ? "\((value * 10_000).rounded() / 10_000)" : String(format: "%.2e", value)
+    }
+
+    static func date(_ milliseconds: Int64) -> String {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).formatted(.iso8601)
+    }
+
+    // MARK: Pictures
+
+    private var curves: String {
+        let losses = histories.map { fit, epochs in
+            LineChart(
+                title: "Loss of \(fit)", xName: "epoch", yName: "loss",
+                curves: [
+                    LineChart.Curve(
+                        name: "training", points: epochs.map { (Double($0.epoch), $0.trainingLoss) }),
+                    LineChart.Curve(
+                        name: "validation", points: epochs.map { (Double($0.epoch), $0.validationLoss) },
+                        marked: epochs.lastIndex(where: \.isBest)),
+                ]
+            ).svg
+        }
+        let rates = LineChart(
+            title: "Learning rate", xName: "epoch", yName: "rate",
+            curves: histories.map { fit, epochs in
+                LineChart.Curve(name: fit, points: epochs.map { (Double($0.epoch), $0.learningRate) })
+            }
+        ).svg
+        let norms = LineChart(
+            title: "Largest norm of the gradients", xName: "epoch", yName: "norm",
+            curves: histories.map { fit, epochs in
+                LineChart.Curve(name: fit, points: epochs.map { (Double($0.epoch), $0.gradientNorm) })
+            }
+        ).svg
+        return (losses + [rates, norms]).joined(separator: "\n")
+    }
+
+    /// Of classes only.
+    private var predictions: String {
+        guard let model = report.models.first, let confusion = model.confusion else { return "" }
+        var pictures = [
+            ConfusionPicture(title: "Graph network", classes: report.classes, counts: confusion).svg
+        ]
+        if let calibration = model.calibration {
+            let curves = zip(report.classes, calibration.bins).map { name, bins in
+                LineChart.Curve(name: name, points: bins.map { ($0.meanProbability, $0.shareRight) })
+            }
+            var chart = LineChart(
+                title: "Calibration", xName: "predicted probability", yName: "share that came true",
+                curves: curves)
+            chart.hasDiagonal = true
+            chart.range = (0...1, 0...1)
+            pictures.append(chart.svg)
+        }
+        let error = model.calibration.map { " Calibration error: \(Self.short($0.error))." } ?? ""
+        return "<h2>Predictions on the test part</h2>\n<p>What was predicted for what happened.\(error)</p>\n"
+            + "<div class=\"pictures\">\(pictures.joined(separator: "\n"))</div>"
+    }
+
+    private var graph: GraphPicture {
+        GraphPicture(snapshot: example, edgeColumns: document.columns.edgeFeatures.count)
+    }
+
+    private var leftOut: String {
+        let count = graph.edgesLeftOut
+        return count == 0 ? "" : " The \(count) weakest are not drawn."
+    }
+}

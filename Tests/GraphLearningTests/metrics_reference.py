@@ -1,0 +1,69 @@
+"""The same measures by scikit-learn, scipy and numpy.
+
+usage: metrics_reference.py input.json output.json
+"""
+import json
+import sys
+
+import numpy
+import scipy.stats
+import sklearn.linear_model
+import sklearn.metrics
+
+
+def measures(given):
+    right = numpy.array(given["classes"])
+    p = numpy.array(given["probabilities"])
+    predicted = p.argmax(axis=1)
+    labels = [0, 1, 2]
+    ic = [
+        scipy.stats.spearmanr(snapshot["scores"], snapshot["returns"]).statistic for snapshot in given["snapshots"]
+    ]
+    return {
+        "loss": sklearn.metrics.log_loss(right, p, labels=labels),
+        "accuracy": sklearn.metrics.accuracy_score(right, predicted),
+        "balanced_accuracy": sklearn.metrics.balanced_accuracy_score(right, predicted),
+        "f1": sklearn.metrics.f1_score(right, predicted, labels=labels, average="macro", zero_division=0),
+        "auc": sklearn.metrics.roc_auc_score(right, p, multi_class="ovr", average="macro", labels=labels),
+        "information_coefficient": float(numpy.mean(ic)),
+    }
+
+
+def weighted_area(given):
+    """AUC with sample weights, class by class."""
+    right = numpy.array(given["classes"])
+    p = numpy.array(given["probabilities"])
+    weights = numpy.array(given["weights"])
+    areas = [sklearn.metrics.roc_auc_score(right == kind, p[:, kind], sample_weight=weights) for kind in range(3)]
+    return float(numpy.mean(areas))
+
+
+def main():
+    with open(sys.argv[1]) as file:
+        given = json.load(file)
+    x, y = numpy.array(given["x"]), numpy.array(given["y"])
+    rows = numpy.array(given["rows"])
+    right = numpy.array(given["rowClasses"])
+    weights = numpy.array(given["classWeights"])[right]
+    logistic = sklearn.linear_model.LogisticRegression(C=0.5, tol=1e-12, max_iter=100_000, solver="newton-cg")
+    logistic.fit(rows, right, sample_weight=weights)
+    ridge = sklearn.linear_model.Ridge(alpha=3.0, solver="cholesky").fit(rows, y[: len(rows)])
+    result = {
+        "measures": measures(given),
+        "weightedArea": weighted_area(given),
+        "pearson": scipy.stats.pearsonr(x, y).statistic,
+        "spearman": scipy.stats.spearmanr(x, y).statistic,
+        "ranks": scipy.stats.rankdata(x).tolist(),
+        "quantiles": numpy.quantile(y, [0, 0.025, 1 / 3, 0.5, 0.975, 1]).tolist(),
+        "mean": float(numpy.mean(y)),
+        "deviation": float(numpy.std(y)),
+        "r2": sklearn.metrics.r2_score(y, x),
+        "squaredError": sklearn.metrics.mean_squared_error(y, x),
+        "logistic": logistic.predict_proba(rows).flatten().tolist(),
+        "ridge": ridge.predict(rows).tolist(),
+    }
+    with open(sys.argv[2], "w") as file:
+        json.dump(result, file)
+
+
+main()
