@@ -61,7 +61,13 @@ import Workflow
         let package = try String(contentsOf: projectFolder.appending(path: "Package.swift"), encoding: .utf8)
         let products = package.matches(of: /\.executable\(name: "([^"]+)"/).map { String($0.output.1) }
         let built = try #require(dockerfile.firstMatch(of: /for product in ([a-z -]+);/)).output.1
-        #expect(Set(built.split(separator: " ").map(String.init)) == Set(products))
+        // These need OpenBLAS and libtorch, and have no image yet: docs/kubernetes.md says so.
+        let learning: Set = ["streamforge-graph", "gnn-trainer"]
+        #expect(Set(built.split(separator: " ").map(String.init)) == Set(products).subtracting(learning))
+        #expect(learning.isSubset(of: products))
+        let page = try String(
+            contentsOf: projectFolder.appending(path: "docs/kubernetes.md"), encoding: .utf8)
+        #expect(learning.allSatisfy { page.contains("`\($0)`") })
         let port = try #require(ServiceSettings.port.defaultText)
         #expect(dockerfile.contains("EXPOSE \(port)\n"))
         let health = try String(contentsOf: folder.appending(path: "healthcheck"), encoding: .utf8)

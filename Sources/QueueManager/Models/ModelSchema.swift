@@ -1,6 +1,6 @@
 import PostgresBridge
 
-/// The registry of trained models (docs/decisions/0025-models.md).
+/// The registry of trained models (docs/decisions/0027-models.md).
 enum ModelSchema {
     static let migration = Migration(
         12, "models",
