@@ -7,7 +7,7 @@ import Workflow
 /// From the exchange's candles to a graph, through the real programs.
 @Suite(.serialized, .timeLimit(.minutes(8)))
 struct GraphEndToEndTests {
-    private static let symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "1INCHUSDT", "RENDERUSDT"]
+    private static let symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "1INCHUSDT", "TONUSDT"]
 
     private func request(_ graph: String) -> JSONValue {
         .object([

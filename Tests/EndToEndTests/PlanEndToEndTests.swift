@@ -93,7 +93,10 @@ struct PlanEndToEndTests {
             let list = try await get("/templates")
             #expect(
                 list["templates"]?.items.compactMap { $0["name"]?.string }
-                    == ["dummy", "historical_candles", "historical_trades", "hours"])
+                    == [
+                        "candles_to_graph", "candles_to_model", "dummy", "historical_candles",
+                        "historical_trades", "hours",
+                    ])
             let shown = try await get("/templates/hours/versions/1")
             #expect(shown["workflow"]?["type"]?.string == "api_candles_1h")
             #expect(shown["parameters"]?["days"]?["type"]?.string == "time_range")
