@@ -12,7 +12,8 @@ struct RetryEndToEndTests {
 
     @Test func `a queue whose storing failed is retried, and the store equals the source`() async throws {
         try await Rig.with { rig in
-            try await rig.setPace(200)
+            // Slow enough that a heartbeat, every 10 s, tells of the first page before the last one is read.
+            try await rig.setPace(100)
             let id = try await rig.api.start(
                 try MessageCodec.decode(
                     JSONValue.self,
