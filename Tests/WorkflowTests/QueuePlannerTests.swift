@@ -21,6 +21,7 @@ struct QueuePlannerTests {
         var extra: [String: JSONValue] = [:]
         /// Seconds since the loader finished.
         var finishedFor: Int64 = 0
+        var transport = Transport.dedicated
     }
 
     private static let now: Int64 = 1_000_000
@@ -31,7 +32,7 @@ struct QueuePlannerTests {
 
     private func decide(_ given: Given) throws -> [QueuePlanner.Decision] {
         let (load, store) = (try id("load"), try id("store"))
-        let plan = Plan(
+        var plan = Plan(
             symbols: ["BTCUSDT"], timeRange: "2024-08-01:2024-08-01",
             steps: [
                 PlannedStep(
@@ -40,9 +41,12 @@ struct QueuePlannerTests {
                     id: store.step, target: .arangoConnector, type: "api_candles_5m", interval: .minute5,
                     input: load.step, timeoutSeconds: given.storeTimeout),
             ], timeoutSeconds: given.queueTimeout)
+        plan.transport = given.transport
         func instance(_ state: State, written: Int64 = 0, read: Int64 = 0) -> QueueSnapshot.Instance {
             QueueSnapshot.Instance(
-                machine: InstanceMachine(state: state, attempt: state == .waiting ? 0 : 1, attemptsMax: 3),
+                machine: InstanceMachine(
+                    state: state, attempt: state == .waiting ? 0 : 1,
+                    reason: state == .skipped ? SkipReason.conditionNotMet : nil, attemptsMax: 3),
                 counts: InstanceCounts(recordsRead: read, recordsWritten: written),
                 notBefore: given.notBefore, isStopRequested: given.isStopRequested, elapsed: given.elapsed,
                 extra: read > 0 ? given.extra : [:],
@@ -119,6 +123,21 @@ struct QueuePlannerTests {
             try decide(Given(load: .failed, store: .waiting)) == [
                 .skip(try id("store"), reason: "upstream_failed")
             ])
+    }
+
+    @Test(arguments: [State.failed, .interrupted])
+    private func `nobody produces for shared connectors what they will not store`(_ over: State) throws {
+        var given = Given(load: .running, store: over, transport: .shared)
+        #expect(try decide(given) == [.cancel(try id("load"), reason: "downstream_failed")])
+        given.load = .waiting
+        #expect(try decide(given) == [.skip(try id("load"), reason: "downstream_failed")])
+        given.store = .skipped
+        #expect(try decide(given) == [.skip(try id("load"), reason: "condition_not_met")])
+        given.store = .finished
+        #expect(try decide(given) == [.launch(try id("load"))])
+        // A topic of its own keeps what is written for a retry.
+        given = Given(load: .running, store: over)
+        #expect(try decide(given) == [])
     }
 
     @Test func `a queue is finished only when both sides counted the same`() throws {

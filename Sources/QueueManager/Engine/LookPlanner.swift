@@ -323,9 +323,11 @@ package struct LookPlanner: Sendable {
             case .prepare: askForTopics(.createTopics, &plan)
             case .launch(let id) where admission?.admitted.contains(id) == false:
                 plan.lookAgain(in: admission?.lookAgain ?? 1)
-            // The broker is away, a stop is not sent yet, or more are to be launched than one look may.
+            // The broker is away, a stop is not sent yet, who stores has no attempt yet, or more are to be
+            // launched than one look may.
             case .launch(let id):
-                plan.lookAgain(in: control == nil || !mayFollow(id, in: queue) ? 1_000 : 1)
+                let mayBegin = control != nil && mayFollow(id, in: queue) && hasSink(id, in: queue, [])
+                plan.lookAgain(in: mayBegin ? 1 : 1_000)
             case .lookAgain(let at): plan.lookAgain(in: at - facts.now)
             case .cancel, .skip, .suspend, .loseData, .runAgain, .end: plan.lookAgain(in: 1)
             }

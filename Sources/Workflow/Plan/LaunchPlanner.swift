@@ -75,16 +75,28 @@ struct LaunchPlanner {
     /// Ends what can never succeed, or need not run.
     private func settle(_ id: InstanceID) -> QueuePlanner.Decision? {
         guard let machine = queue.instances[id]?.machine else { return nil }
-        if machine.isWanted, let source = lostSource(of: id) {
-            let isNeedless = source.isSuccess
-            guard !machine.hasBegun else { return .cancel(id, reason: SkipReason.upstreamFailed) }
-            return .skip(
-                id, reason: isNeedless ? SkipReason.conditionNotMet : SkipReason.upstreamFailed)
+        if machine.isWanted, let (other, reason) = lostPartner(of: id) {
+            guard !machine.hasBegun else { return .cancel(id, reason: reason) }
+            return .skip(id, reason: other.isSuccess ? SkipReason.conditionNotMet : reason)
         }
         guard machine.state == .waiting, !machine.hasBegun, case .skip(let reason) = gate(of: id) else {
             return nil
         }
         return .skip(id, reason: reason)
+    }
+
+    /// Who an instance cannot do its work without, and is over without having done its own.
+    private func lostPartner(of id: InstanceID) -> (QueueSnapshot.Instance, reason: String)? {
+        if let source = lostSource(of: id) { return (source, SkipReason.upstreamFailed) }
+        return lostSink(of: id).map { ($0, SkipReason.downstreamFailed) }
+    }
+
+    /// Who was to store what a producer writes to a shared topic: connectors skip it from now on.
+    private func lostSink(of id: InstanceID) -> QueueSnapshot.Instance? {
+        guard let sink = queue.plan.sink(of: id).flatMap({ queue.instances[$0] }),
+            sink.machine.state.isFinal, sink.machine.state != .finished
+        else { return nil }
+        return sink
     }
 
     /// A producer that ended without an end marker: it would leave its reader waiting for ever.

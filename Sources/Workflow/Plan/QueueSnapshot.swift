@@ -65,6 +65,8 @@ package enum SkipReason {
     package static let conditionNotMet = "condition_not_met"
     /// What it would have read ended without an end marker.
     package static let upstreamFailed = "upstream_failed"
+    /// What would have stored its records of a shared topic is over.
+    package static let downstreamFailed = "downstream_failed"
 
     package static func didNotFinish(_ step: StepID) -> String { "step \(step) did not finish" }
 }
