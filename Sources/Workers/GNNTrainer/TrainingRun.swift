@@ -158,13 +158,15 @@ package struct TrainingRun: Sendable {
         let files = artifacts.files.sorted { $0.key < $1.key }.map { name, bytes in
             Artifact(name, ObjectContent(bytes, mediaType: ModelArtifacts.mediaType(of: name)))
         }
+        let refusal: ObjectStoreError
         do throws(ObjectStoreError) {
             return try await shelf.publish(files, attempt: job.attempt)
         } catch {
-            // Another queue's attempt with a higher number made the same model.
-            guard error.code == .superseded, let set = try await shelf.published() else { throw error }
-            return set
+            refusal = error
         }
+        // Another queue's attempt with a higher number made the same model.
+        guard refusal.code == .superseded, let set = try await shelf.published() else { throw refusal }
+        return set
     }
 
     private func mayWrite() async throws {
