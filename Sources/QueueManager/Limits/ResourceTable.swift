@@ -56,7 +56,7 @@ package struct ResourceTable: Sendable {
         guard limits.concern(queue.plan) else { return }
         let id = queue.queueID
         let stored = holds[id] ?? []
-        let wanted = ResourceView.wanted(by: queue, stored: stored, limits, PlanLayout(queue.plan))
+        let wanted = ResourceView.wanted(by: queue, stored: stored, limits, PlanLayout.of(queue.plan))
         for hold in wanted.subtracting(stored) {
             changes.given.append((id, hold))
             lines[hold.resource]?.held += 1

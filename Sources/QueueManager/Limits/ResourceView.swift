@@ -62,7 +62,7 @@ package struct ResourceView: Sendable {
         isReady: (InstanceID) -> Bool
     ) -> Admission {
         guard !launches.isEmpty else { return Admission() }
-        let layout = PlanLayout(queue.plan)
+        let layout = PlanLayout.of(queue.plan)
         let held = Self.wanted(by: queue, stored: holds, limits, layout)
         var room = Room(view: self, held: held)
         var admission = Admission()

@@ -50,7 +50,7 @@ package enum QueuePlanner {
     }
 
     private static func decideRunning(_ queue: QueueSnapshot) -> [Decision] {
-        let layout = PlanLayout(queue.plan)
+        let layout = PlanLayout.of(queue.plan)
         let overdue = decideTimeouts(queue, layout)
         guard overdue.cancels.isEmpty else { return overdue.cancels }
         let losses = decideLosses(queue, layout)
