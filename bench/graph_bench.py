@@ -115,7 +115,8 @@ def lead_lag(values):
 
 
 def peer(frame, methods, window, stride):
-    returns = np.log(frame["close"]).diff().to_numpy()
+    # Of the quotient, as we do: equal steps of a price stay ties for the ranks.
+    returns = np.log(frame["close"] / frame["close"].shift()).to_numpy()
     tables = [table.to_numpy() for table in features(frame)]
     last = len(returns) - 1
     length = window or last
