@@ -39,7 +39,8 @@ struct SharedRecordsTests {
                         "2024-08-09:2024-08-09", "--transport", "shared", "--wait", "--wait-limit", "90",
                     ], environment: environment, logFile: log, diesWithParent: true))
             let exit = await command.waitForExit(timeout: .seconds(100))
-            #expect(exit == .code(0), "\(try String(contentsOfFile: log, encoding: .utf8))")
+            let said = try String(contentsOfFile: log, encoding: .utf8)
+            #expect(exit == .code(0), "\(said)")
             let rows = try await rig.store.execute(
                 """
                 SELECT count(*) AS count, sum((document->>'last_trade_id')::bigint
@@ -111,9 +112,9 @@ struct SharedRecordsTests {
     }
 
     private static func digest(_ server: StandInArangoDB, _ collection: String) async throws -> RangeDigest {
-        let documents = await server.databases.values.compactMap { $0.collections[collection]?.documents }
+        let documents = try #require(await server.documents(of: collection))
         var digester = RangeDigester(shape: .candle)
-        for (key, document) in try #require(documents.first).sorted(by: { $0.key < $1.key }) {
+        for (key, document) in documents.sorted(by: { $0.key < $1.key }) {
             let values = RecordShape.candle.fields.map { field -> String? in
                 document[field.name].flatMap { $0.string ?? $0.int.map { String($0) } }
             }
