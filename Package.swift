@@ -252,11 +252,13 @@ let package = Package(
         tests(
             "KubernetesLauncherTests",
             ["JobLaunchers", "KubernetesBridge", "Workflow", "ServiceRuntime", logging, lifecycle]),
+        // An ArangoDB server in memory, held to recorded answers of a real one by DocumentStoresTests.
+        module("ArangoStandIn", path: "Tests/ArangoStandIn", [hummingbird, logging]),
         tests(
             "DocumentStoresTests", resources: [.copy("Fixtures"), .copy("python_arango_check.py")],
             [
-                "DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge", "ServiceRuntime",
-                hummingbird, logging,
+                "ArangoStandIn", "DocumentStores", "Workflow", "MarketData", "PostgresBridge", "HTTPBridge",
+                "ServiceRuntime", hummingbird, logging,
             ]),
         // Also runs SeaweedFS.
         tests(
@@ -332,16 +334,15 @@ let package = Package(
             [
                 "QueueManager", "JobLaunchers", "KubernetesBridge", "HTTPBridge", "WorkerKit",
                 "LoaderAPICandles",
-                "LoaderAPITrades", "ArangoConnector", "DummyService", "ServiceRuntime", "Workflow", yams,
-                logging,
-                lifecycle,
+                "LoaderAPITrades", "ArangoConnector", "DummyService", "GraphBuilder", "GNNTrainer",
+                "ServiceRuntime", "Workflow", yams, logging, lifecycle,
             ]),
         tests("LocalStackTests", ["LocalStack", "HTTPBridge", "ServiceRuntime", logging, lifecycle]),
         tests(
             "EndToEndTests",
             [
-                "LocalStack", "HTTPBridge", "KafkaBridge", "KubernetesBridge", "MarketData", "Workflow",
-                "PostgresBridge", "ServiceRuntime", logging, lifecycle,
+                "ArangoStandIn", "LocalStack", "HTTPBridge", "KafkaBridge", "KubernetesBridge", "MarketData",
+                "Workflow", "PostgresBridge", "ServiceRuntime", logging, lifecycle,
             ]),
     ],
     swiftLanguageModes: [.v6],

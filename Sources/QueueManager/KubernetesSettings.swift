@@ -42,6 +42,13 @@ package enum KubernetesSettings {
         "K8S_IMAGE", example: "registry/streamforge/worker:1.0",
         doc: "The workers' image, with `streamforge-worker` in its PATH. Needed with `LAUNCHER=kubernetes`."
     ).optional()
+    package static let images = Setting<[String]>.list(
+        "K8S_IMAGES",
+        example: "graph-builder=registry/streamforge/graph:1.0,gnn-trainer=registry/streamforge/gnn:1.0",
+        doc:
+            "Images of targets whose programs `K8S_IMAGE` lacks: `streamforge-graph` for `graph-builder`, "
+            + "`gnn-trainer` for `gnn-trainer` and `gnn-infer`. A target that is not named gets `K8S_IMAGE`."
+    ).typed(expects: "target=image, commas between") { images($0) }.optional()
     package static let secret = Setting.text(
         "K8S_SECRET", example: "streamforge-worker",
         doc:
@@ -130,9 +137,9 @@ package enum KubernetesSettings {
     package static let group = SettingsGroup(
         "Kubernetes",
         [
-            launcher, logStore, kubeconfig, namespace, installation, image, secret, configMap, serviceAccount,
-            imagePullSecret, nodeSelector, tolerations, resources, gpuTargets, podTemplate, deadline, keep,
-            stopGrace, placeLimit, containerLimit, nodeLossGrace, httpPort, requestsPerSecond,
+            launcher, logStore, kubeconfig, namespace, installation, image, images, secret, configMap,
+            serviceAccount, imagePullSecret, nodeSelector, tolerations, resources, gpuTargets, podTemplate,
+            deadline, keep, stopGrace, placeLimit, containerLimit, nodeLossGrace, httpPort, requestsPerSecond,
         ])
 
     private static func isLabel(_ text: String) -> Bool {
@@ -153,11 +160,21 @@ package enum KubernetesSettings {
         return pairs
     }
 
+    private static func images(_ texts: [String]) -> [Target: String]? {
+        guard let pairs = pairs(texts), pairs.count == texts.count else { return nil }
+        var images: [Target: String] = [:]
+        for (name, image) in pairs {
+            guard let target = Target(rawValue: name), !image.isEmpty else { return nil }
+            images[target] = image
+        }
+        return images
+    }
+
     // MARK: What workers get
 
     /// Secrets of workers, which a Job names and the cluster puts in.
     package static var secretNames: [String] {
-        (workerSettings + ObjectStoreSettings.group.settings).filter(\.isSecret).map(\.name).sorted()
+        workerSettings.filter(\.isSecret).map(\.name).sorted()
     }
 
     /// What workers get from our own settings: no secrets, no files' names but for certificates, which the image or a
@@ -179,7 +196,7 @@ package enum KubernetesSettings {
     private static var workerSettings: [any AnySetting] {
         let groups = [
             KafkaSettings.group, TopicSettings.group, PostgresSettings.group, ExchangeSettings.group,
-            ArangoSettings.group,
+            ArangoSettings.group, ObjectStoreSettings.group,
         ]
         return groups.flatMap(\.settings)
             + [DocumentStoreSettings.kind, WorkerSettings.lease, ServiceSettings.logLevel]

@@ -95,6 +95,8 @@ package enum QueueManagerSettings {
             ServiceSettings.group, KafkaSettings.group, TopicSettings.group, PostgresSettings.group,
             ExchangeSettings.group, ArangoSettings.group,
             SettingsGroup("Document store", [DocumentStoreSettings.kind]),
+            // Of the workers, which get it from here.
+            ObjectStoreSettings.group,
             SettingsGroup(
                 "Queue-manager",
                 [

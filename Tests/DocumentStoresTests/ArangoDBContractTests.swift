@@ -3,6 +3,8 @@ import Foundation
 import Testing
 import Workflow
 
+@testable import ArangoStandIn
+
 @Suite(.timeLimit(.minutes(5)))
 struct ArangoDBContractTests {
     @Test(arguments: DocumentStoreContract.all)

@@ -2,6 +2,8 @@ import DocumentStores
 import Testing
 import Workflow
 
+@testable import ArangoStandIn
+
 /// What only the ArangoDB store promises: it lives with a server that fails, lies or has forgotten it.
 @Suite(.timeLimit(.minutes(2)))
 struct ArangoDBFaultTests {

@@ -2,6 +2,8 @@ import Foundation
 import HTTPBridge
 import Testing
 
+@testable import ArangoStandIn
+
 /// Holds the stand-in's bulk import to what the server's own tests assert (`Fixtures/README.md`).
 @Suite(.timeLimit(.minutes(1)))
 struct AssertedImportTests {

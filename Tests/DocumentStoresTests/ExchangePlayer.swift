@@ -1,6 +1,8 @@
 import HTTPBridge
 import Testing
 
+@testable import ArangoStandIn
+
 /// Plays recorded requests against the stand-in and compares the answers.
 ///
 /// Ids, keys and revisions differ from server to server: those of the recording are translated to those the

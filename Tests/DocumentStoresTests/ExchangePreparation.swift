@@ -1,6 +1,8 @@
 import HTTPBridge
 import Testing
 
+@testable import ArangoStandIn
+
 /// What each example's script had set up before its recorded requests; the documentation shows it as code,
 /// the recording only by its effect.
 extension ExchangePlayer {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import ArangoStandIn
+
 /// The text of a member of a JSON object.
 func member(_ name: String, of text: String) throws -> String {
     try #require(try members(of: text)[name]?.string)

@@ -3,6 +3,8 @@ import TestSupport
 import Testing
 import Workflow
 
+@testable import ArangoStandIn
+
 @Suite(.timeLimit(.minutes(5)))
 struct PostgreSQLContractTests {
     @Test(arguments: DocumentStoreContract.all)

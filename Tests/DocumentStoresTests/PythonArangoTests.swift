@@ -2,6 +2,8 @@ import Foundation
 import ServiceRuntime
 import Testing
 
+@testable import ArangoStandIn
+
 /// Holds the stand-in to what ArangoDB's real driver, python-arango, makes of it.
 @Suite(.timeLimit(.minutes(2)))
 struct PythonArangoTests {

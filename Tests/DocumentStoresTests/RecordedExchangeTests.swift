@@ -2,6 +2,8 @@ import Foundation
 import HTTPBridge
 import Testing
 
+@testable import ArangoStandIn
+
 /// Holds the stand-in to what a real server answered (`Fixtures/README.md`).
 @Suite(.timeLimit(.minutes(2)))
 struct RecordedExchangeTests {

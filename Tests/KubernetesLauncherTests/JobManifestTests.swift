@@ -54,6 +54,24 @@ struct JobManifestTests {
         #expect(environment["HTTP_HOST"]?.at("value") == .string("0.0.0.0"))
     }
 
+    @Test(arguments: [
+        (Target.graphBuilder, "streamforge-graph", "registry/graph:1"),
+        (.gnnTrainer, "gnn-trainer", "registry/gnn:1"),
+        (.gnnInfer, "gnn-trainer", "registry/streamforge/worker:1"),
+        (.dummyService, "streamforge-worker", "registry/streamforge/worker:1"),
+    ])
+    func `a target has its own program, and its own image where one is named`(
+        target: Target, program: String, image: String
+    ) throws {
+        var settings = settings
+        settings.images = [.graphBuilder: "registry/graph:1", .gnnTrainer: "registry/gnn:1"]
+        let container = try #require(
+            try manifest(settings, target: target).at("spec.template.spec.containers.0"))
+        #expect(container.at("image") == .string(image))
+        #expect(container.at("command") == .array([.string(program)]))
+        #expect(container.at("args") == .array([.string(target.rawValue)]))
+    }
+
     @Test func `secrets are named, never written down`() throws {
         var settings = settings
         settings.secretNames = ["KAFKA_PASSWORD"]

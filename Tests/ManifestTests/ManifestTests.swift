@@ -40,6 +40,15 @@ struct OverlayTests {
         Mistake("K8S_CONFIG_MAP: streamforge-worker", "K8S_CONFIG_MAP: other", finds: "names other"),
         Mistake("K8S_STOP_SECONDS: \"30\"", "K8S_STOP_SECONDS: \"15\"", finds: "K8S_STOP_SECONDS is 15"),
         Mistake("K8S_SECRET: streamforge-worker-secrets", "K8S_SECRET: passwords", finds: "passwords"),
+        Mistake(
+            "gnn-infer=registry.example/streamforge/gnn-trainer:",
+            "gnn-infer=registry.example/streamforge/gnn:",
+            finds: "the image of gnn-infer"),
+        Mistake(
+            "K8S_IMAGES: graph-builder=", "K8S_IMAGES: dummy-service=", finds: "the image of graph-builder"),
+        Mistake("\"gnn-infer\":{", "\"gnn\":{", finds: "there is no target gnn"),
+        Mistake(
+            "GRAPH_MEMORY_MAX: \"3072\"", "GRAPH_MEMORY_MAX: \"4096\"", finds: "GRAPH_MEMORY_MAX is 4096 MiB"),
         Mistake("\"mountPath\":\"/etc", "\"mountPath\":\"/tmp", finds: "K8S_POD_TEMPLATE mounts nothing"),
         Mistake("K8S_WORKER_HTTP_PORT: \"8000\"", "K8S_WORKER_HTTP_PORT: \"81\"", finds: "Jobs listen at 81"),
         Mistake(

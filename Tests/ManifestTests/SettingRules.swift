@@ -1,5 +1,7 @@
 import ArangoConnector
 import DummyService
+import GNNTrainer
+import GraphBuilder
 import JobLaunchers
 import LoaderAPICandles
 import LoaderAPITrades
@@ -16,6 +18,8 @@ struct SettingRules {
     private static let workerTables = [
         WorkerProgram.table(CandleLoader.kind), WorkerProgram.table(TradeLoader.kind),
         WorkerProgram.table(ConnectorWorker.kind), WorkerProgram.table(DummyWorker.kind),
+        WorkerProgram.table(GraphBuilderWorker.kind), WorkerProgram.table(GNNTrainerWorker.kind),
+        WorkerProgram.table(GNNInferWorker.kind),
     ]
 
     /// By the container's name.
@@ -27,6 +31,7 @@ struct SettingRules {
     func problems() -> [String] {
         manifests.workloads.flatMap { workload in workload.containers.flatMap { problems($0, of: workload) } }
             + workerMap() + unusedMaps() + image() + certificates()
+            + JobRules(told: told, map: workerValues).problems()
     }
 
     /// A program would start with this environment, and no variable of it is unknown.
@@ -69,6 +74,10 @@ struct SettingRules {
     }
 
     private var sharedMapName: String { told(KubernetesSettings.configMap) ?? "" }
+
+    private var workerValues: [String: String] {
+        manifests.first("ConfigMap", sharedMapName)?["data"]?.texts ?? [:]
+    }
 
     private func workerMap() -> [String] {
         guard let map = manifests.first("ConfigMap", sharedMapName) else {

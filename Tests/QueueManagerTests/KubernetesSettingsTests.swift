@@ -2,6 +2,7 @@ import Foundation
 import ServiceRuntime
 import TestSupport
 import Testing
+import Workflow
 
 @testable import QueueManager
 
@@ -20,6 +21,29 @@ struct KubernetesSettingsTests {
             variables == [
                 "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "LOG_LEVEL": "debug", "LEASE_SECONDS": "12",
             ])
+    }
+
+    @Test func `where models go is told, but for the secret key, which Jobs take from the Secret`() throws {
+        let environment = [
+            "MINIO_ENDPOINT": "http://minio:9000", "S3_BUCKET": "models", "S3_ACCESS_KEY": "anna",
+            "S3_SECRET_KEY": "hidden", "LEASE_SECONDS": "12",
+        ]
+        #expect(
+            try KubernetesSettings.workerEnvironment(from: environment, hasConfigMap: false) == [
+                "S3_ENDPOINT": "http://minio:9000", "S3_BUCKET": "models", "S3_ACCESS_KEY": "anna",
+                "LEASE_SECONDS": "12",
+            ])
+        #expect(KubernetesSettings.secretNames.contains("S3_SECRET_KEY"))
+    }
+
+    @Test func `images are by target`() throws {
+        let images = KubernetesSettings.images
+        #expect(
+            images.parse("graph-builder=r:5000/graph:1, gnn-infer=r/gnn@sha256:0a1b")
+                == [.graphBuilder: "r:5000/graph:1", .gnnInfer: "r/gnn@sha256:0a1b"])
+        for text in ["graph=image", "graph-builder", "graph-builder=", "gnn-infer=a,gnn-infer=b"] {
+            #expect(images.parse(text) == nil, "\(text)")
+        }
     }
 
     @Test func `the lease is the engine's, wherever the other settings come from`() throws {

@@ -17,7 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 COMPOSE = ROOT / "docker" / "compose.yaml"
-PRODUCTS = ("queue-manager", "streamforge-worker", "streamforge")
+PRODUCTS = ("queue-manager", "streamforge-worker", "streamforge-graph", "gnn-trainer", "streamforge")
+# Those whose calculations would be slow on the plain BLAS that Debian also has.
+CALCULATING = ("streamforge-graph", "gnn-trainer")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # One command, be it an installation over a slow line.
 SECONDS_MAX = 900
@@ -73,13 +75,6 @@ def stages(text: str) -> dict[str, Stage]:
     return found
 
 
-def steps_to(target: str, all_stages: dict[str, Stage]) -> list[tuple[str, str]]:
-    """Those of a stage and of the stages it is made from."""
-    stage = all_stages[target]
-    before = steps_to(stage.origin, all_stages) if stage.origin in all_stages else []
-    return before + stage.steps
-
-
 class Container:
     """An image's file system under way, and what would run in it."""
 
@@ -94,6 +89,10 @@ class Container:
     def go_on_from(self, base: "Container") -> None:
         """What the stage before has set holds here too; its arguments do not."""
         self.shell, self.user, self.folder, self.health = base.shell, base.user, base.folder, base.health
+
+    def size(self) -> str:
+        kilobytes = must("du", "--summarize", "--one-file-system", str(self.root)).split()[0]
+        return f"{int(kilobytes) / 1000:.0f} MB"
 
     def chroot(self, *command: str, **variables: str) -> subprocess.CompletedProcess:
         settings = [f"{name}={value}" for name, value in variables.items()]
@@ -165,10 +164,48 @@ class Container:
     def do_label(self, rest: str) -> None: ...
 
 
+class Trees:
+    """The stages' file systems, each made once, from a copy of that of the stage before."""
+
+    def __init__(self, known: dict[str, Stage], plain: Path, programs: Path):
+        self.known, self.plain, self.programs = known, plain, programs
+        self.made: dict[str, Container] = {}
+
+    def stage(self, name: str, **arguments: str) -> Container:
+        """A stage carried out, with the build's arguments."""
+        if name in self.made:
+            return self.made[name]
+        origin = self.known[name].origin
+        for argument, value in arguments.items():
+            origin = origin.replace(f"${{{argument}}}", value)
+        before = self.stage(origin) if origin in self.known else None
+        source = before.root if before else self.plain
+        if not self.known[name].steps and before:
+            return before
+        root = self.plain.with_name("-".join([name, *arguments.values()]))
+        must("cp", "--archive", "--reflink=auto", str(source), str(root))
+        box = Container(root, self.programs, arguments)
+        if before:
+            box.go_on_from(before)
+        box.carry_out(self.known[name].steps)
+        # With arguments it is an end: nothing goes on from there.
+        if not arguments:
+            self.made[name] = box
+        return box
+
+
 # What the image must do.
 
 
-def check_program(box: Container, product: str) -> None:
+def check_blas(box: Container, product: str, libraries: list[str]) -> None:
+    """It calculates with OpenBLAS, whichever of the two names it asks for."""
+    names = [line.split()[2] for line in libraries if line.split()[0] in ("libblas.so.3", "libopenblas.so.0")]
+    found = [box.chroot("readlink", "--canonicalize", name).stdout.strip() for name in names]
+    if not found or not all("openblas" in name for name in found):
+        raise Failure(f"{product}: its BLAS is {found or 'none'}, not OpenBLAS")
+
+
+def check_program(box: Container, product: str, entry: list[str]) -> None:
     uid = box.user.split(":")[0]
     if not uid.isdecimal() or uid == "0":
         raise Failure(f"{product}: it runs as {box.user}, not as a numbered user that is not root")
@@ -176,7 +213,9 @@ def check_program(box: Container, product: str) -> None:
     missing = [line for line in libraries if "not found" in line]
     if missing:
         raise Failure(f"{product}: libraries are missing in the image: {missing}")
-    shown = box.chroot(*box.entry, "--help")
+    if product in CALCULATING:
+        check_blas(box, product, libraries)
+    shown = box.chroot(*entry, "--help")
     if shown.returncode != 0 or f"USAGE: {product}" not in shown.stdout:
         raise Failure(f"{product} --help: exit {shown.returncode}: {(shown.stdout + shown.stderr)[-500:]}")
 
@@ -229,9 +268,9 @@ def lint() -> None:
         print("check-image: hadolint has nothing to say")
     else:
         print("check-image: hadolint is not installed; the Dockerfile is not linted")
-    compose = next(
-        (command for command in (["docker-compose"], ["docker", "compose"]) if shutil.which(command[0])), None
-    )
+    known = (["docker-compose"], ["docker", "compose"])
+    # A client of Docker's may be there without this part of it.
+    compose = next((one for one in known if shutil.which(one[0]) and run(*one, "version").returncode == 0), None)
     if compose:
         must(*compose, "--file", str(COMPOSE), "config", "--quiet")
         print("check-image: docker compose takes the file")
@@ -239,8 +278,7 @@ def lint() -> None:
         print("check-image: docker compose is not installed; docker/compose.yaml is not checked")
 
 
-def check(programs: Path, folder: Path) -> None:
-    known = stages(DOCKERFILE.read_text())
+def make_plain(folder: Path) -> Path:
     plain = folder / "debian"
     print("check-image: making a plain Debian 12")
     must("debootstrap", "--variant=minbase", "bookworm", str(plain))
@@ -249,28 +287,27 @@ def check(programs: Path, folder: Path) -> None:
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
     shutil.copy("/etc/resolv.conf", plain / "etc/resolv.conf")
-    base = Container(plain, programs, {})
-    base.carry_out(steps_to("base", known))
+    return plain
+
+
+def check(programs: Path, folder: Path) -> None:
+    trees = Trees(stages(DOCKERFILE.read_text()), make_plain(folder), programs)
+    base = trees.stage("base")
     check_time_zones(base)
     check_health(base)
     print("check-image: the stage base is right")
     for product in PRODUCTS:
-        root = folder / product
-        must("cp", "--archive", "--reflink=auto", str(plain), str(root))
-        box = Container(root, programs, {"PRODUCT": product})
-        box.go_on_from(base)
-        box.carry_out(known["product"].steps)
-        check_program(box, product)
+        box = trees.stage("product", PRODUCT=product)
+        check_program(box, product, box.entry)
         if product == "queue-manager":
             check_refusal(box)
-        megabytes = box.inside(f"/usr/local/bin/{product}").stat().st_size / 1e6
-        print(f"check-image: {product} starts as {box.user}; it has {megabytes:.0f} MB")
-        must("rm", "--recursive", "--force", "--one-file-system", str(root))
-    local = Container(plain, programs, {})
-    local.go_on_from(base)
-    local.carry_out(known["local"].steps)
-    check_program(local, "queue-manager")
-    print("check-image: the stage local is right")
+        print(f"check-image: {product} starts as {box.user}; the image's files have {box.size()}")
+        must("rm", "--recursive", "--force", "--one-file-system", str(box.root))
+    local = trees.stage("local")
+    check_program(local, "queue-manager", local.entry)
+    for product in PRODUCTS:
+        check_program(local, product, [product])
+    print(f"check-image: the stage local is right; the image's files have {local.size()}")
 
 
 def main() -> int:

@@ -1,28 +1,24 @@
-"""A Kubernetes control plane on this machine for a script: started, broken and stopped by the folder K8S_TESTBED.
+"""A control plane (see control_plane.py) for a script that breaks it, with a second node.
 
-That folder has `start`, `stop` and `fakelet.py`: `start` runs a real API server, Job controller and scheduler on
-ports of the environment and prints NAME=value lines, `fakelet.py` is one node whose pods are local processes.
+The node is `fakelet.py` of the same folder as `start` and `stop`; its pods are local processes.
 """
 
 import http.client
 import json
 import os
-import shlex
 import signal
 import ssl
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from engine_parts import Part, free_port
+from control_plane import ControlPlane, ControlPlaneError
+from engine_parts import Part
 from local_stack import Failure
 
 NAMESPACE = "stf"
 IMAGE = "registry/streamforge/worker:chaos"
 NODES = ("fakelet-1", "fakelet-2")
-START_SECONDS_MAX = 400
-STARTS_MAX = 3
 
 
 class Node(Part):
@@ -52,55 +48,37 @@ class Testbed:
 
     def __init__(self, scripts: Path, programs: Path, folder: Path):
         self.scripts, self.folder = scripts, folder
-        self.port = free_port()
-        names = ("ETCD_PORT", "ETCD_PEER_PORT", "CONTROLLER_MANAGER_PORT", "SCHEDULER_PORT")
-        self.environment = os.environ | {
-            "K8S_TESTBED_RUN": str(folder / "run"),
-            "APISERVER_PORT": str(self.port),
-            "FAKELET": "1",
-            "FAKELET_BIN": f"*/worker={programs}",
-            "FAKELET_BACKOFF": "1",
-            "NAMESPACE": NAMESPACE,
-            **{name: str(free_port()) for name in names},
-        }
-        self.kubeconfig = ""
+        self.programs = programs
+        self.plane = ControlPlane(scripts, folder)
+        self.port = self.plane.port
+        self.kubeconfig = Path()
         self.second = Node(self)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.plane.environment
+
     def start(self) -> None:
-        # Its parts have a minute or two each to be ready, which a machine that is busy may need twice.
-        for left in reversed(range(STARTS_MAX)):
-            log = self.folder / "start.log"
-            with open(log, "wb") as output:
-                done = subprocess.run(
-                    [self.scripts / "start"],
-                    env=self.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=output,
-                    check=False,
-                    timeout=START_SECONDS_MAX,
-                )
-            if done.returncode == 0:
-                break
-            if not left:
-                said = [line for line in log.read_text().splitlines() if line.startswith("start:")]
-                raise Failure(f"the control plane did not start: {said[-1] if said else 'see ' + str(log)}")
-        lines = [shlex.split(line)[0] for line in done.stdout.decode().splitlines()]
-        self.kubeconfig = dict(line.split("=", 1) for line in lines)["KUBECONFIG"]
-        run = Path(self.environment["K8S_TESTBED_RUN"])
-        self.token = (run / "admin.token").read_text().strip()
-        self.tls = ssl.create_default_context(cafile=run / "pki" / "ca.crt")
+        try:
+            self.kubeconfig = self.plane.start(f"*/worker={self.programs}", NAMESPACE, FAKELET_BACKOFF="1")
+        except ControlPlaneError as error:
+            raise Failure(str(error)) from None
+        self.token = (self.plane.run / "admin.token").read_text().strip()
+        self.tls = ssl.create_default_context(cafile=self.plane.run / "pki" / "ca.crt")
         self.second.start()
 
     def stop(self) -> None:
         self.pause_server(False)
         self.second.stop()
-        subprocess.run([self.scripts / "stop"], env=self.environment, capture_output=True, check=False)
+        try:
+            self.plane.stop()
+        except ControlPlaneError as error:
+            print(f"the control plane: {error}", file=sys.stderr)
 
     def kubeconfig_through(self, port: int) -> Path:
         """The kubeconfig of a client that reaches the server by another port."""
         path = self.folder / "proxied.kubeconfig"
-        path.write_text(Path(self.kubeconfig).read_text().replace(f":{self.port}", f":{port}"))
+        path.write_text(self.kubeconfig.read_text().replace(f":{self.port}", f":{port}"))
         path.chmod(0o600)
         return path
 
@@ -108,7 +86,7 @@ class Testbed:
 
     def pause_server(self, is_paused: bool) -> None:
         """A server that hangs: connections are taken, nothing is answered."""
-        pids = Path(self.environment["K8S_TESTBED_RUN"]) / "pids"
+        pids = self.plane.run / "pids"
         for line in pids.read_text().splitlines() if pids.exists() else []:
             pid, name = line.split()[:2]
             if name == "kube-apiserver":

@@ -78,6 +78,7 @@ struct ClusterLauncher {
             throw LaunchSetupError(description: "K8S_POD_TEMPLATE: expected \(PodTemplate.rules)")
         }
         var manifest = JobManifestSettings(image: image, secret: secret, installation: installation)
+        manifest.images = values[KubernetesSettings.images] ?? [:]
         manifest.serviceAccount = values[KubernetesSettings.serviceAccount]
         manifest.imagePullSecret = values[KubernetesSettings.imagePullSecret]
         manifest.configMap = values[KubernetesSettings.configMap]

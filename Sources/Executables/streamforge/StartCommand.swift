@@ -7,7 +7,7 @@ struct Start: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Starts a queue.",
         discussion: """
-            Either the short form (--symbols, --type, --time-range: load and store), a template with its
+            Either the short form (--symbols, --type, --time-range, perhaps --transport: load and store), a template with its
             parameters (--template historical_candles --param symbols=BTCUSDT,ETHUSDT), or a whole request
             (--file, - for standard input).
             """)
@@ -22,6 +22,8 @@ struct Start: AsyncParsableCommand {
     var type: String?
     @Option(help: "First and last day, UTC, both included, e.g. 2024-08-01:2024-08-07.")
     var timeRange: String?
+    @Option(help: "How records get to the store: \(TransportFlag.words).")
+    var transport: String?
     @Option(help: "A file with the request as JSON, or - for standard input.")
     var file: String?
     @Option(help: "A stored workflow: name for the newest version, or name@version.")
@@ -36,7 +38,9 @@ struct Start: AsyncParsableCommand {
     var waitLimit = 86_400
 
     func validate() throws {
-        let short = [symbols, type, timeRange]
+        let needed = [symbols, type, timeRange]
+        let short = needed + [transport]
+        try TransportFlag.check(transport)
         if let wrong = param.first(where: { TemplateArguments.split($0) == nil }) {
             throw ValidationError("--param \(wrong): give name=value")
         }
@@ -50,7 +54,7 @@ struct Start: AsyncParsableCommand {
             }
             return
         }
-        guard short.allSatisfy({ $0 != nil }) else {
+        guard needed.allSatisfy({ $0 != nil }) else {
             throw ValidationError("give --symbols, --type and --time-range, or --template, or --file")
         }
     }
@@ -82,8 +86,9 @@ struct Start: AsyncParsableCommand {
         }
         let list = (symbols ?? "").split(separator: ",").map { JSONValue.string(String($0)) }
         return try MessageCodec.encode(
-            JSONValue.object([
+            JSONValue.fields([
                 "symbols": .array(list), "type": .string(type ?? ""), "time_range": .string(timeRange ?? ""),
+                "transport": transport.map { .string($0) },
             ]))
     }
 

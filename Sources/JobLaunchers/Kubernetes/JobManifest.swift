@@ -78,7 +78,8 @@ package struct JobManifest: Sendable {
             .object(["name": .string("tmp"), "mountPath": .string("/tmp")])
         ])
         var container: [String: JSONValue] = [
-            "name": .string(Self.container), "image": .string(settings.image),
+            "name": .string(Self.container),
+            "image": .string(settings.images[job.target] ?? settings.image),
             "command": .array([.string(job.target.program)]), "args": .array([.string(job.target.rawValue)]),
             "env": environment,
             "volumeMounts": mounts,

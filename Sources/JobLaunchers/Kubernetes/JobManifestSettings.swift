@@ -4,6 +4,8 @@ import Workflow
 package struct JobManifestSettings: Sendable {
     /// e.g. `registry/streamforge/worker:1.0`.
     package var image: String
+    /// Of targets with a program that ``image`` has not.
+    package var images: [Target: String] = [:]
     package var installation: Installation
     package var serviceAccount: String?
     /// A Secret of type `kubernetes.io/dockerconfigjson`.

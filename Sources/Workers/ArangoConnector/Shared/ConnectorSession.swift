@@ -43,6 +43,7 @@ struct ConnectorSession {
     /// Topics that were there when we last looked, and when that was.
     private var subscribed: [String] = []
     private var lookedForTopics: ContinuousClock.Instant?
+    private var wait = JoinWait()
 
     private static let busyPoll = Duration.milliseconds(10)
     private static let idlePoll = Duration.milliseconds(100)
@@ -92,6 +93,7 @@ struct ConnectorSession {
         let isBusy = !running.isEmpty || desk.ledger.bytes > 0
         let records = try await consumer.poll(timeout: isBusy ? Self.busyPoll : Self.idlePoll)
         try await take(records)
+        try wait.check(now: .now, limit: parts.limits.joinMax)
     }
 
     /// Joins the group for what is there: topics are made by the first queue that needs them.
@@ -110,6 +112,7 @@ struct ConnectorSession {
         guard known.count > subscribed.count else { return }
         try await consumer.subscribe(to: known)
         subscribed = known
+        wait.joined(at: .now)
     }
 
     // MARK: Jobs
@@ -213,6 +216,7 @@ struct ConnectorSession {
     private mutating func apply(_ event: ConsumerEvent) async throws(KafkaError) {
         switch event {
         case .rebalanced(.assigned(let partitions)):
+            wait.answered()
             try await begin(partitions)
             held.formUnion(partitions)
             partitionsChanged()

@@ -20,6 +20,9 @@ struct SharedLimits: Sendable {
     /// To learn which attempts were stopped, before reading begins.
     var controlMax = Duration.seconds(30)
 
+    /// A member with a name that is given nothing for so long joins anew; nil: it waits.
+    var joinMax: Duration?
+
     /// What a record takes beside its value, roughly.
     static let recordOverheadBytes = 512
     /// A store that is away is waited for: others could do no better.

@@ -46,6 +46,9 @@ enum SharedSettings {
             TopicSettings.group, ServiceSettings.group,
         ])
 
+    /// Longer than a broker waits for members that join.
+    private static let joinMax = Duration.seconds(10)
+
     static func limits(_ values: SettingValues) -> SharedLimits {
         var limits = SharedLimits()
         limits.stream.batchRecordsMax = values[ConnectorSettings.batchRecords]
@@ -54,6 +57,8 @@ enum SharedSettings {
         limits.bufferedBytesMax = values[bufferMax] << 20
         limits.writesMax = values[writesMax]
         limits.streamsMax = values[streamsMax]
+        // Without a name, joining anew would make all members share out the partitions once more.
+        limits.joinMax = values[memberName] == nil ? nil : joinMax
         limits.drainMax = min(limits.drainMax, values[ServiceSettings.shutdownGrace] / 2)
         return limits
     }

@@ -56,6 +56,11 @@ actor StandInArangoDB {
     func inject(_ fault: Fault) { faults.append(fault) }
     func setMode(_ mode: String) { self.mode = mode }
 
+    /// Those of a collection by key, in whichever database it is; nil where it is not.
+    func documents(of collection: String) -> [String: [String: JSON]]? {
+        databases.values.lazy.compactMap { $0.collections[collection]?.documents }.first
+    }
+
     /// How often a path was asked for, e.g. `/_api/import`.
     func requestCount(_ path: String) -> Int { requestCounts[path] ?? 0 }
 
