@@ -94,7 +94,7 @@ package enum QueueManagerSettings {
         groups: [
             ServiceSettings.group, KafkaSettings.group, TopicSettings.group, PostgresSettings.group,
             ExchangeSettings.group, ArangoSettings.group,
-            SettingsGroup("Document store", [DocumentStoreSettings.kind]),
+            SettingsGroup("Document store", [DocumentStoreSettings.kind]), ObjectStoreSettings.group,
             SettingsGroup(
                 "Queue-manager",
                 [
