@@ -50,7 +50,7 @@ struct ReportPageTests {
         return String(decoding: artifacts.files[ModelArtifacts.reportName] ?? [], as: UTF8.self)
     }
 
-    @Test(arguments: [(LearningTask.Kind.direction, 12, 9), (.logReturn, 50, 6)])
+    @Test(arguments: [(LearningTask.Kind.direction, 12, 8), (.logReturn, 50, 6)])
     func `all pictures are drawn, nothing covers anything, by day and by night, wide and narrow`(
         kind: LearningTask.Kind, nodes: Int, pictures: Int
     ) async throws {
