@@ -35,6 +35,8 @@ struct ReportPageTests {
         const [one, other] = [light(style.color), light(style.backgroundColor)].sort((a, b) => b - a);
         if ((one + 0.05) / (other + 0.05) < 7) faults.push('text is hard to read: ' + style.color + ' on ' + style.backgroundColor);
         if (document.documentElement.scrollWidth > innerWidth) faults.push('wider than the window: ' + document.documentElement.scrollWidth);
+        for (const table of document.querySelectorAll('.wide'))
+            if (innerWidth > 1000 && table.scrollWidth > table.clientWidth) faults.push('a table is cut off: ' + table.textContent.slice(0, 40));
         document.body.dataset.ground = style.backgroundColor;
         document.body.dataset.result = pictures.length + ' pictures, faults: ' + faults.join('; ') + '.';
         </script>

@@ -17,9 +17,10 @@ struct ModelReport {
             <style>
             :root { color-scheme: light dark; --ground: #fff; --ink: #222; --rule: #ddd; --quiet: #555 }
             @media (prefers-color-scheme: dark) { :root { --ground: #16191d; --ink: #dcdfe3; --rule: #3a4048; --quiet: #a5acb5 } }
-            body { font: 15px/1.5 sans-serif; color: var(--ink); background: var(--ground); max-width: 1000px; margin: 2em auto; padding: 0 1em }
+            @media (prefers-color-scheme: dark) { svg [stroke="#0072b2"] { stroke: #4aa3df } svg circle[fill="#0072b2"] { fill: #4aa3df } }
+            body { font: 15px/1.5 sans-serif; color: var(--ink); background: var(--ground); max-width: 1060px; margin: 2em auto; padding: 0 1em }
             table { border-collapse: collapse } th, td { padding: .25em .8em; border-bottom: 1px solid var(--rule); text-align: right; vertical-align: top }
-            td { font-variant-numeric: tabular-nums } .wide { overflow-x: auto } .wide td { white-space: nowrap }
+            td { font-variant-numeric: tabular-nums } .wide { overflow-x: auto; font-size: .87em } .wide td { white-space: nowrap }
             th:first-child, td:first-child { text-align: left } .facts td { text-align: left; overflow-wrap: anywhere } .facts td:first-child { white-space: nowrap }
             .verdict { font-size: 1.15em; border-left: 4px solid #0072b2; padding-left: .8em }
             .pictures { display: flex; flex-wrap: wrap; gap: 1.5em } .quiet { color: var(--quiet) } svg { max-width: 100%; height: auto }
@@ -55,7 +56,9 @@ struct ModelReport {
             ["Best epoch", "\(report.bestEpoch) of \(report.epochs)"],
         ]
         if document.task == .direction {
-            rows.append(["Flat", "returns from −\(document.deadBand) to \(document.deadBand)"])
+            rows.append([
+                "Flat", "returns from −\(Self.short(document.deadBand)) to \(Self.short(document.deadBand))",
+            ])
             let counts = zip(report.classes, report.classCounts).map { "\($0): \($1)" }
             rows.append(["Training part", counts.joined(separator: ", ")])
         }
@@ -72,9 +75,11 @@ struct ModelReport {
 
     private var names: [Metric] { Metric.allCases.filter { report.models.first?.metrics[$0] != nil } }
 
+    private static func words(_ metric: Metric) -> String { metric.rawValue.replacing("_", with: " ") }
+
     private var metrics: String {
         Self.table(
-            ["model"] + names.map(\.rawValue),
+            ["model"] + names.map(Self.words),
             report.models.map { model in
                 [model.name] + names.map { Self.text(model.metrics[$0]) }
             })
@@ -82,7 +87,7 @@ struct ModelReport {
 
     private var differences: String {
         Self.table(
-            ["less"] + names.map(\.rawValue),
+            ["less"] + names.map(Self.words),
             report.differences.map { difference in
                 [difference.from] + names.map { Self.text(difference.metrics[$0]) }
             })
@@ -113,11 +118,19 @@ struct ModelReport {
     ///   page is narrow.
     static func table(_ head: [String]?, _ rows: [[String]], _ kind: String = "wide") -> String {
         func row(_ cells: [String], _ tag: String) -> String {
-            "<tr>" + cells.map { "<\(tag)>\(SVG.escaped($0))</\(tag)>" }.joined() + "</tr>"
+            "<tr>" + cells.map { "<\(tag)>\(Self.cell($0))</\(tag)>" }.joined() + "</tr>"
         }
         return "<div class=\"\(kind)\"><table>" + (head.map { row($0, "th") } ?? "")
             + rows.map { row($0, "td") }.joined(separator: "\n")
             + "</table></div>"
+    }
+
+    /// An interval goes below its value: six measures side by side have no room for more.
+    private static func cell(_ text: String) -> String {
+        let escaped = SVG.escaped(text)
+        guard escaped.hasSuffix("]"), let start = escaped.firstRange(of: " [") else { return escaped }
+        return escaped[..<start.lowerBound] + "<br><span class=\"quiet\">["
+            + escaped[start.upperBound...] + "</span>"
     }
 
     static func text(_ measured: Measured?) -> String {
@@ -175,7 +188,7 @@ struct ModelReport {
 
     private var scores: LineChart {
         let isDirection = document.task == .direction
-        let name = RunningScore.metric(of: document.task).rawValue.replacing("_", with: " ")
+        let name = Self.words(RunningScore.metric(of: document.task))
         var chart = LineChart(
             title: "\(name.prefix(1).uppercased())\(name.dropFirst()) on the validation part",
             xName: "epoch", yName: name,
