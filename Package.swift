@@ -58,7 +58,8 @@ let package = Package(
         program(
             "queue-manager",
             [
-                "QueueManager", "Workflow", "MarketData", "JobLaunchers", "DocumentStores", "HTTPBridge",
+                "QueueManager", "Workflow", "MarketData", "JobLaunchers", "DocumentStores", "ObjectStores",
+                "HTTPBridge",
                 "KafkaBridge", "KubernetesBridge", "PostgresBridge", "ExchangeBudget", "ServiceRuntime",
                 argumentParser, logging, lifecycle,
             ]),
@@ -215,6 +216,10 @@ let package = Package(
         module(
             "TestSupport", path: "Tests/TestSupport",
             ["LocalStack", "ServiceRuntime", "KafkaBridge", "PostgresBridge"]),
+        // A real S3 server for tests.
+        module(
+            "ObjectStoreSupport", path: "Tests/ObjectStoreSupport",
+            ["ObjectStores", "LocalStack", "HTTPBridge", "ServiceRuntime", "Workflow"]),
         tests("MarketDataTests", ["MarketData"]),
         tests("WorkflowTests", ["Workflow", "MarketData"]),
         tests(
@@ -264,9 +269,8 @@ let package = Package(
         tests(
             "ObjectStoresTests",
             [
-                "ObjectStores", "Workflow", "MarketData", "HTTPBridge", "ServiceRuntime", "LocalStack",
-                crypto,
-                hummingbird, logging,
+                "ObjectStores", "ObjectStoreSupport", "Workflow", "MarketData", "HTTPBridge",
+                "ServiceRuntime", crypto, hummingbird, logging,
             ]),
         tests(
             "BinanceFeedTests",
@@ -307,7 +311,8 @@ let package = Package(
             "GNNTrainerTests",
             [
                 "GNNTrainer", "GNNTraining", "GraphLearning", "TorchBridge", "DocumentStores", "ObjectStores",
-                "WorkerKit", "Workflow", "KafkaBridge", "PostgresBridge", "ServiceRuntime",
+                "ObjectStoreSupport", "WorkerKit", "Workflow", "KafkaBridge", "PostgresBridge",
+                "ServiceRuntime",
             ]),
         tests("DummyServiceTests", ["DummyService", "WorkerKit", "Workflow", "ServiceRuntime"]),
         tests(

@@ -25,6 +25,7 @@ package struct QueueManagerService: Sendable {
         package var upkeep: Upkeep.Parts
         /// What attempts have written, after their jobs are gone.
         package var logs: any LogStore
+        package var modelFiles = ModelFiles.nowhere
         /// Names this replica among others, e.g. host and process.
         package var replica: String
         package var host: String
@@ -138,6 +139,7 @@ package struct QueueManagerService: Sendable {
             SweepService(
                 pool: parts.pool, topics: TopicSweep(store: store, broker: kafka.broker),
                 jobs: JobSweep(store: store, launcher: parts.launcher), observe: upkeep.observe),
+            removals(upkeep.observe),
             notifier { kinds in
                 if kinds.contains(.feed) {
                     feed.signal()
@@ -146,6 +148,10 @@ package struct QueueManagerService: Sendable {
             },
             api(start, planned, feed: feed, upkeep: upkeep, onListening: onListening),
         ] + upkeep.services
+    }
+
+    private func removals(_ observe: UpkeepObserver) -> ModelRemovals {
+        ModelRemovals(store: ModelStore(parts.pool), files: parts.modelFiles, observe: observe)
     }
 
     private func notifier(_ hear: @escaping @Sendable (WorkKinds) -> Void) -> WorkNotifier {
@@ -175,7 +181,7 @@ package struct QueueManagerService: Sendable {
         router.add(middleware: ErrorMiddleware(observe: observe))
         ServiceRoutes.add(to: router, health: parts.health, metrics: parts.metrics)
         TemplateRoutes(store: TemplateStore(parts.pool)).add(to: router)
-        ModelRoutes(store: ModelStore(parts.pool)).add(to: router)
+        ModelRoutes(store: ModelStore(parts.pool), removals: removals(upkeep.observe)).add(to: router)
         planned.add(to: router)
         QueueRoutes(
             store: store, start: start, reconcile: reconcile, feed: feed, ends: ends, cost: parts.exchangeCost

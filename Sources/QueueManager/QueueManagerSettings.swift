@@ -95,7 +95,7 @@ package enum QueueManagerSettings {
             ServiceSettings.group, KafkaSettings.group, TopicSettings.group, PostgresSettings.group,
             ExchangeSettings.group, ArangoSettings.group,
             SettingsGroup("Document store", [DocumentStoreSettings.kind]),
-            // Of the workers, which get it from here.
+            // Of the workers, which get it from here; used here to remove models.
             ObjectStoreSettings.group,
             SettingsGroup(
                 "Queue-manager",

@@ -22,7 +22,10 @@ struct TrainerStage: Sendable {
     let url: String
     let market: SnapshotSeries
 
-    static func with(_ body: (TrainerStage) async throws -> Void) async throws {
+    /// - Parameter objects: where models go; nil: into a folder.
+    static func with(
+        objects: (any ObjectStore)? = nil, _ body: (TrainerStage) async throws -> Void
+    ) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: uniqueName("trainer")).path
         try FileManager.default.createDirectory(
             atPath: folder + "/objects", withIntermediateDirectories: true)
@@ -30,7 +33,7 @@ struct TrainerStage: Sendable {
         try await withPostgres { pool in
             let url = pool.configuration.currentURL()
             let graphs = try await PostgreSQLDocumentStore.open(url)
-            let objects = FolderObjectStore(root: folder + "/objects")
+            let objects = objects ?? FolderObjectStore(root: folder + "/objects")
             do {
                 let stage = TrainerStage(
                     graphs: graphs, objects: objects, folder: folder, url: url.revealed,

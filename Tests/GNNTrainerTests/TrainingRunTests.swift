@@ -86,11 +86,12 @@ struct TrainingRunTests {
             let metrics = try #require(files.first { $0.key.hasSuffix("metrics.json") }?.value)
             let report = try JSONDecoder().decode(TrainingReport.self, from: metrics)
             let words = [
-                "Loss of gatv2", "Loss of gatv2_without_edges", "Graph network", "Calibration",
+                "Loss of gatv2", "Loss of gatv2_without_edges", "Balanced accuracy on the validation part",
+                "Graph network", "Calibration",
                 "Graph of 8 symbols", report.summary,
             ]
             #expect(words.allSatisfy { html.contains($0) })
-            #expect(html.split(separator: "<svg ").count == 8)
+            #expect(html.split(separator: "<svg ").count == 9)
             #expect(!html.contains("NaN") && !html.contains("src=") && !html.contains("href="))
             let card = String(
                 decoding: try #require(files.first { $0.key.hasSuffix("README.md") }?.value), as: UTF8.self)

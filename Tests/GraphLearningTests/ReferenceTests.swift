@@ -16,6 +16,8 @@ struct ReferenceTests {
         var probabilities: [[Double]]
         var weights: [Double]
         var snapshots: [Snapshot]
+        /// How often each snapshot counts.
+        var resamples: [[Double]]
         var x: [Double]
         var y: [Double]
         /// Each a 32-bit number, as the libraries get it too.
@@ -27,6 +29,9 @@ struct ReferenceTests {
     struct Output: Decodable {
         var measures: [String: Double]
         var weightedArea: Double
+        var intervals: [String: [Double]]
+        var calibration: [[[Double]]]
+        var calibrationError: Double
         var pearson: Double
         var spearman: Double
         var ranks: [Double]
@@ -41,9 +46,18 @@ struct ReferenceTests {
 
     private static let classWeights = [1.5, 0.5, 1.25]
 
-    @Test(.enabled(if: ReferencePython.isWanted, "\(ReferencePython.skipReason)"))
-    func `measures and baselines equal scikit-learn's, scipy's and numpy's`() async throws {
-        let predictions = Self.predictions(snapshots: 40, nodes: 11)
+    private static let bootstrap = {
+        var bootstrap = BlockBootstrap()
+        bootstrap.resamples = 80
+        return bootstrap
+    }()
+
+    @Test(
+        .enabled(if: ReferencePython.isWanted, "\(ReferencePython.skipReason)"), arguments: [11, 12, 13])
+    func `measures, intervals and baselines equal scikit-learn's, scipy's and numpy's`(
+        seed: UInt64
+    ) async throws {
+        let predictions = Self.predictions(snapshots: 40, nodes: 11, seed: seed)
         let input = Self.input(predictions)
         let script = try #require(Bundle.module.path(forResource: "metrics_reference", ofType: "py"))
         let expected: Output = try await ReferencePython.run(script, input)
@@ -57,6 +71,9 @@ struct ReferenceTests {
         }
         let weighted = evaluation.values(weights: (0..<40).map { Double($0 % 3) })
         expectClose(weighted[.auc], expected.weightedArea)
+
+        expectIntervals(evaluation, expected)
+        expectCalibration(try #require(Calibration(predictions)), expected)
 
         let (x, y) = (input.x, input.y)
         expectClose(Correlation.pearson(x, y), expected.pearson)
@@ -77,6 +94,28 @@ struct ReferenceTests {
         _ value: Double?, _ expected: Double, at location: SourceLocation = #_sourceLocation
     ) {
         #expect(abs((value ?? .nan) - expected) < 1e-9, sourceLocation: location)
+    }
+
+    private func expectIntervals(_ evaluation: Evaluation, _ expected: Output) {
+        let comparison = Comparison(
+            [("model", evaluation)], snapshots: 40, blockLength: 4, bootstrap: Self.bootstrap)
+        #expect(expected.intervals.count == 6)
+        for (name, ends) in expected.intervals {
+            let interval = Metric(rawValue: name).flatMap { comparison.measured["model"]?[$0]?.interval }
+            expectClose(interval?.low, ends[0])
+            expectClose(interval?.high, ends[1])
+        }
+    }
+
+    private func expectCalibration(_ calibration: Calibration, _ expected: Output) {
+        for (bins, points) in zip(calibration.bins, expected.calibration) {
+            #expect(bins.count == points.count)
+            for (bin, point) in zip(bins, points) {
+                expectClose(bin.meanProbability, point[0])
+                expectClose(bin.shareRight, point[1])
+            }
+        }
+        expectClose(calibration.error, expected.calibrationError)
     }
 
     private func expectReturns(_ input: Input, _ expected: Output, mean: Double) {
@@ -104,8 +143,8 @@ struct ReferenceTests {
         #expect(zip(returns, expected.ridge).allSatisfy { abs($0 - $1) < 1e-9 })
     }
 
-    static func predictions(snapshots: Int, nodes: Int) -> [SnapshotPredictions] {
-        var random = SeededRandom(11)
+    static func predictions(snapshots: Int, nodes: Int, seed: UInt64 = 11) -> [SnapshotPredictions] {
+        var random = SeededRandom(seed)
         return (0..<snapshots).map { index in
             var given = SnapshotPredictions(time: Int64(index), symbols: [], returns: [])
             for node in 0..<nodes {
@@ -136,7 +175,8 @@ struct ReferenceTests {
             weights: predictions.enumerated().flatMap { index, given in
                 given.classes.map { _ in Double(index % 3) }
             },
-            snapshots: predictions.map { Snapshot(scores: $0.scores, returns: $0.returns) }, x: x, y: y,
+            snapshots: predictions.map { Snapshot(scores: $0.scores, returns: $0.returns) },
+            resamples: bootstrap.weights(snapshots: predictions.count, blockLength: 4), x: x, y: y,
             rows: rows, rowClasses: rowClasses, classWeights: classWeights)
     }
 }

@@ -7,6 +7,7 @@ import sys
 
 import numpy
 import scipy.stats
+import sklearn.calibration
 import sklearn.linear_model
 import sklearn.metrics
 
@@ -38,6 +39,68 @@ def weighted_area(given):
     return float(numpy.mean(areas))
 
 
+def intervals(given):
+    """95 % of each measure over the resamples, which are drawn elsewhere: how often each snapshot counts."""
+    right = numpy.array(given["classes"])
+    p = numpy.array(given["probabilities"])
+    predicted = p.argmax(axis=1)
+    labels = [0, 1, 2]
+    ic = numpy.array(
+        [scipy.stats.spearmanr(snapshot["scores"], snapshot["returns"]).statistic for snapshot in given["snapshots"]]
+    )
+    nodes = len(right) // len(ic)
+    rows = []
+    for resample in given["resamples"]:
+        w = numpy.repeat(resample, nodes)
+        rows.append(
+            {
+                "loss": sklearn.metrics.log_loss(right, p, labels=labels, sample_weight=w),
+                "accuracy": sklearn.metrics.accuracy_score(right, predicted, sample_weight=w),
+                "balanced_accuracy": sklearn.metrics.balanced_accuracy_score(right, predicted, sample_weight=w),
+                "f1": sklearn.metrics.f1_score(
+                    right, predicted, labels=labels, average="macro", zero_division=0, sample_weight=w
+                ),
+                "auc": float(
+                    numpy.mean(
+                        [sklearn.metrics.roc_auc_score(right == k, p[:, k], sample_weight=w) for k in labels]
+                    )
+                ),
+                "information_coefficient": float(numpy.average(ic, weights=resample)),
+            }
+        )
+    return {
+        name: numpy.quantile([row[name] for row in rows], [0.025, 0.975]).tolist() for name in rows[0]
+    }
+
+
+def calibration(given):
+    """For each class the points of the curve: predicted, true."""
+    right = numpy.array(given["classes"])
+    p = numpy.array(given["probabilities"])
+    curves = []
+    for kind in range(3):
+        true, predicted = sklearn.calibration.calibration_curve(right == kind, p[:, kind], n_bins=10)
+        curves.append(numpy.column_stack([predicted, true]).tolist())
+    return curves
+
+
+def calibration_error(given):
+    """By its definition: bins of equal width, each weighted by its cases."""
+    right = numpy.array(given["classes"])
+    p = numpy.array(given["probabilities"])
+    errors = []
+    for kind in range(3):
+        place = numpy.searchsorted(numpy.linspace(0, 1, 11)[1:-1], p[:, kind])
+        errors.append(
+            sum(
+                numpy.mean(place == b)
+                * abs(numpy.mean(right[place == b] == kind) - numpy.mean(p[place == b, kind]))
+                for b in numpy.unique(place)
+            )
+        )
+    return float(numpy.mean(errors))
+
+
 def main():
     with open(sys.argv[1]) as file:
         given = json.load(file)
@@ -51,6 +114,9 @@ def main():
     result = {
         "measures": measures(given),
         "weightedArea": weighted_area(given),
+        "intervals": intervals(given),
+        "calibration": calibration(given),
+        "calibrationError": calibration_error(given),
         "pearson": scipy.stats.pearsonr(x, y).statistic,
         "spearman": scipy.stats.spearmanr(x, y).statistic,
         "ranks": scipy.stats.rankdata(x).tolist(),

@@ -73,23 +73,7 @@ struct WorkerStage: Sendable {
 
     /// Tells a process to stand still when it reaches `point` for the `count`th time, and waits until it does.
     func hold(_ process: ChildProcess, at point: CrashPoint, count: UInt64) async throws {
-        let page = try await eventually("the page of \(process.pid)") { () -> FileHandle? in
-            if let exit = process.exit { throw StageError("the worker ended at once: \(exit)") }
-            guard let file = FileHandle(forUpdatingAtPath: "\(directory)/\(process.pid)") else { return nil }
-            guard try file.read(upToCount: 8) == Data("SFCRASH1".utf8) else { return nil }
-            return file
-        }
-        defer { try? page.close() }
-        try page.seek(toOffset: 24)
-        try page.write(contentsOf: withUnsafeBytes(of: count.littleEndian) { Data($0) })
-        try page.seek(toOffset: 16)
-        try page.write(contentsOf: withUnsafeBytes(of: point.rawValue.littleEndian) { Data($0) })
-        _ = try await eventually("\(process.pid) at \(point)") { () -> Bool? in
-            try page.seek(toOffset: 20)
-            let stopped = try page.read(upToCount: 4) ?? Data()
-            if process.exit != nil { throw StageError("the worker ended before \(point)") }
-            return Array(stopped) == [UInt8(point.rawValue), 0, 0, 0] ? true : nil
-        }
+        try await TestSupport.hold(process, pages: directory, at: point, count: count)
     }
 
     /// What the workers wrote.
@@ -116,19 +100,4 @@ struct WorkerStage: Sendable {
         await consumer.close()
         return found
     }
-}
-
-struct StageError: Error, CustomStringConvertible {
-    var description: String
-    init(_ description: String) { self.description = description }
-}
-
-/// Asks until there is an answer, at most 30 s.
-private func eventually<Answer>(_ what: String, _ ask: () throws -> Answer?) async throws -> Answer {
-    let deadline = ContinuousClock.now + .seconds(30)
-    while ContinuousClock.now < deadline {
-        if let answer = try ask() { return answer }
-        try await Task.sleep(for: .milliseconds(2))
-    }
-    throw StageError("waited in vain for \(what)")
 }

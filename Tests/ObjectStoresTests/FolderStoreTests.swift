@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Workflow
 
@@ -67,7 +68,7 @@ struct FolderStoreTests {
         }
     }
 
-    @Test(.enabled(if: TemporaryDisk.isPossible, "needs the right to mount a small disk"))
+    @Test(.enabled(if: TemporaryDisk.isPossible, "\(TemporaryDisk.skipReason)"))
     func `a full disk is told, and nothing of the object stays`() async throws {
         try await TemporaryDisk.run(megabytes: 2) { folder in
             let store = FolderObjectStore(root: folder)

@@ -1,5 +1,7 @@
 import Foundation
+import ObjectStoreSupport
 import Synchronization
+import TestSupport
 import Testing
 import Workflow
 
@@ -8,7 +10,7 @@ import Workflow
 /// The S3 store against a real server with verified signatures.
 @Suite(
     .serialized, .timeLimit(.minutes(5)),
-    .enabled(if: SeaweedFS.isWanted, SeaweedFS.skipReason))
+    .enabled(if: SeaweedFS.isWanted, "\(SeaweedFS.skipReason)"))
 struct SeaweedFSTests {
     @Test func `keeps the contract of an object store`() async throws {
         try await SeaweedFS.run { server in
@@ -125,7 +127,7 @@ struct SeaweedFSTests {
         }
     }
 
-    @Test(.enabled(if: TemporaryDisk.isPossible, "needs the right to mount a small disk"))
+    @Test(.enabled(if: TemporaryDisk.isPossible, "\(TemporaryDisk.skipReason)"))
     func `a full disk of the server is told, and nothing of the object is seen`() async throws {
         try await TemporaryDisk.run(megabytes: 48) { folder in
             try await SeaweedFS.run(in: folder, volumesMax: 2) { server in

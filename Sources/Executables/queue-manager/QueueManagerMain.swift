@@ -87,6 +87,7 @@ struct QueueManagerMain: AsyncParsableCommand {
                 return Traceparent.new(using: &random).description
             }, clock: { UTCTimestamp.now().seconds })
         parts.logs = launchers.logs
+        parts.modelFiles = ModelFiles(values)
         let services = try await QueueManagerService(parts).prepare { port in
             // For whoever started us with port 0: one line on standard output.
             writeLine("listening on \(values[ServiceSettings.host]):\(port)", to: .standardOutput)

@@ -3,8 +3,10 @@ import Workflow
 
 struct Models: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Lists and shows trained models, puts one into a stage, compares two.",
-        subcommands: [ModelsList.self, ModelsShow.self, ModelsPromote.self, ModelsCompare.self],
+        abstract: "Lists and shows trained models, puts one into a stage, compares two, removes one.",
+        subcommands: [
+            ModelsList.self, ModelsShow.self, ModelsPromote.self, ModelsCompare.self, ModelsRemove.self,
+        ],
         defaultSubcommand: ModelsList.self)
 }
 
@@ -116,6 +118,25 @@ struct ModelsCompare: AsyncParsableCommand {
             if answer["is_same_test"] == .bool(false) {
                 Output.line("\nThey were tested on different outcomes: the differences mean little.")
             }
+        }
+    }
+}
+
+struct ModelsRemove: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove", abstract: "Removes a version of a model with its files; not one in use.")
+
+    @OptionGroup var flags: QueueManagerFlags
+    @Argument(help: "The model's name.")
+    var name: String
+    @Argument(help: "The number of the version.")
+    var version: Int
+
+    func run() async throws {
+        try await CommandFailure.reporting {
+            let answer = try await flags.client().delete("/models/\(name.queryEncoded)/\(version)")
+            if flags.json { return try Output.json(answer) }
+            Output.line("\(name)@\(version) is removed")
         }
     }
 }

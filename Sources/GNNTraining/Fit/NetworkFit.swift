@@ -30,6 +30,7 @@ package final class NetworkFit {
     private let network: GraphNetwork
     private let optimizer: AdamOptimizer
     private let loss: TrainingLoss
+    private let kind: LearningTask.Kind
     private let data: Data
     private let settings: FitSettings
     private let device: TorchDevice
@@ -58,6 +59,7 @@ package final class NetworkFit {
                 identity: data.identity,
                 stopping: EarlyStopping(patience: settings.patience, improvementMin: settings.improvementMin))
         self.data = data
+        self.kind = kind
         self.settings = settings
         self.device = device
         let settingsOfAdam = adam
@@ -115,7 +117,7 @@ package final class NetworkFit {
             training.add(step.loss, weight: step.weight)
             norm = max(norm, step.norm)
         }
-        let validation = try lossOf(data.validation)
+        let (validation, score) = try lossAndScore(of: data.validation)
         guard let trainingLoss = training.value, let validationLoss = validation else {
             throw TrainingError(.badData, "no outcome is known in the training or in the validation part")
         }
@@ -123,7 +125,7 @@ package final class NetworkFit {
         if verdict == .best { best = try torch { () throws(TorchError) in try network.parameters.values() } }
         let record = EpochRecord(
             epoch: epoch + 1, trainingLoss: trainingLoss, validationLoss: validationLoss, learningRate: rate,
-            gradientNorm: norm, isBest: verdict == .best)
+            gradientNorm: norm, isBest: verdict == .best, validationScore: score)
         progress.history.append(record)
         progress.epochsDone += 1
         progress.stepsDone = optimizer.stepCount
@@ -165,24 +167,27 @@ package final class NetworkFit {
         }
     }
 
-    private func lossOf(_ snapshots: [PreparedSnapshot]) throws(TrainingError) -> Double? {
+    private func lossAndScore(
+        of snapshots: [PreparedSnapshot]
+    ) throws(TrainingError) -> (loss: Double?, score: Double?) {
         try torch { () throws(TorchError) in
             var mean = WeightedMean()
+            var score = RunningScore(kind)
             for first in stride(from: 0, to: snapshots.count, by: settings.batchSnapshots) {
                 let batch = GraphBatch(
                     snapshots[first..<min(first + settings.batchSnapshots, snapshots.count)])
                 guard batch.isLabelled else { continue }
-                let value = try Torch.withoutGradients { () throws(TorchError) in
+                try Torch.withoutGradients { () throws(TorchError) in
                     let tensors = try BatchTensors(batch, network.parameters.specification, device: device)
                     let target = try loss.target(batch, device: device)
-                    guard target.weight > 0 else { return nil as (Float, Double)? }
-                    return (
-                        try loss(try network(tensors, .inference), target).value(Float.self), target.weight
-                    )
+                    guard target.weight > 0 else { return }
+                    let outputs = try network(tensors, .inference)
+                    mean.add(
+                        Double(try loss(outputs, target).value(Float.self)), weight: target.weight)
+                    score.add(batch, outputs: try outputs.values(Float.self))
                 }
-                if let value { mean.add(Double(value.0), weight: value.1) }
             }
-            return mean.value
+            return (mean.value, score.value)
         }
     }
 }

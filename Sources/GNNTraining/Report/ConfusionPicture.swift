@@ -12,7 +12,7 @@ struct ConfusionPicture {
         var picture = SVG(title, width: Self.edge.left + side + 10, height: Self.edge.top + side + 10)
         picture.text((6, 16), title, size: 13)
         picture.text((Self.edge.left + side / 2, 36), "predicted", .middle)
-        picture.text((6, Self.edge.top - 8), "right")
+        picture.text((6, Self.edge.top - 8), "what happened")
         for (row, values) in counts.enumerated() {
             let total = values.reduce(0, +)
             let y = Self.edge.top + Double(row) * Self.cell
@@ -23,7 +23,7 @@ struct ConfusionPicture {
                 picture.box(
                     (x, y), width: Self.cell - 2, height: Self.cell - 2, SVG.colours[0],
                     opacity: 0.06 + 0.9 * share)
-                let colour = share > 0.55 ? "#fff" : "#333"
+                let colour = share > 0.55 ? "#fff" : SVG.ink
                 let middle = x + Self.cell / 2 - 1
                 picture.text(
                     (middle, y + Self.cell / 2), SVG.number(count), .middle, size: 13, colour: colour)

@@ -5,7 +5,9 @@ internal import GraphLearning
 struct GraphPicture {
     private static let edgesMax = 400
     private static let side = 520.0
-    private static let radius = 190.0
+    private static let radius = 185.0
+    /// More have no room.
+    private static let labelsMax = 90
 
     let snapshot: GraphSnapshot
     /// Of an edge's row, the value that is drawn; the first one is the weight.
@@ -26,20 +28,26 @@ struct GraphPicture {
         for (node, symbol) in snapshot.symbols.enumerated() {
             let spot = place(node)
             picture.circle(
-                spot, radius: 3 + sqrt(Double(degrees[node])) / 2, "#333",
+                spot, radius: 3 + sqrt(Double(degrees[node])) / 2, SVG.ink,
                 hint: "\(symbol): \(degrees[node]) edges in")
-            let angle = angle(node)
-            let label = (
-                Self.side / 2 + (Self.radius + 14) * cos(angle),
-                Self.side / 2 + (Self.radius + 14) * sin(angle) + 3
-            )
-            if snapshot.symbols.count <= 60 {
-                let anchor: SVG.Anchor =
-                    abs(cos(angle)) < 0.2 ? .middle : cos(angle) > 0 ? .start : .end
-                picture.text(label, symbol, anchor, size: 9)
-            }
+            if snapshot.symbols.count <= Self.labelsMax { label(&picture, node, symbol) }
         }
         return picture.text
+    }
+
+    /// Along the ray from the middle: side by side, they have room.
+    private func label(_ picture: inout SVG, _ node: Int, _ symbol: String) {
+        let angle = angle(node)
+        let isRight = cos(angle) >= 0
+        let degrees = angle * 180 / .pi
+        // The text's middle line on the ray, not its foot.
+        let drop = isRight ? 3.0 : -3.0
+        let place = (
+            Self.side / 2 + (Self.radius + 12) * cos(angle) - drop * sin(angle),
+            Self.side / 2 + (Self.radius + 12) * sin(angle) + drop * cos(angle)
+        )
+        picture.text(
+            place, symbol, isRight ? .start : .end, size: 9, degrees: isRight ? degrees : degrees + 180)
     }
 
     /// How many edges there are beyond those that are drawn.

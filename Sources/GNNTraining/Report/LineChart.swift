@@ -7,6 +7,8 @@ struct LineChart {
         var points: [(x: Double, y: Double)]
         /// Marked with a ring, e.g. the best epoch.
         var marked: Int?
+        /// One a point, shown to who points at it; empty: none.
+        var hints: [String] = []
     }
 
     var title: String
@@ -15,11 +17,13 @@ struct LineChart {
     var curves: [Curve]
     /// A grey line from corner to corner: where predictions are as good as they say.
     var hasDiagonal = false
+    /// A dashed line with its name, e.g. where guessing would be.
+    var level: (y: Double, name: String)?
     /// nil: as the points need it.
     var range: (x: ClosedRange<Double>, y: ClosedRange<Double>)?
 
     private static let size = (width: 460.0, height: 280.0)
-    private static let margin = (left: 58.0, right: 14.0, top: 30.0, bottom: 44.0)
+    private static let margin = (left: 62.0, right: 16.0, top: 46.0, bottom: 44.0)
 
     var svg: String {
         var picture = SVG(title, width: Self.size.width, height: Self.size.height)
@@ -30,27 +34,56 @@ struct LineChart {
             return picture.text
         }
         let xAxis = range?.x ?? Self.range(all.map(\.x))
-        let yAxis = range?.y ?? Self.range(all.map(\.y))
+        let yAxis = range?.y ?? Self.range(all.map(\.y) + (level.map { [$0.y] } ?? []))
         axes(&picture, xAxis, yAxis)
         if hasDiagonal {
             picture.line(
                 place((xAxis.lowerBound, yAxis.lowerBound), xAxis, yAxis),
-                place((xAxis.upperBound, yAxis.upperBound), xAxis, yAxis), "#bbb")
+                place((xAxis.upperBound, yAxis.upperBound), xAxis, yAxis), opacity: 0.4, isDashed: true)
         }
+        if let level {
+            let end = place((xAxis.upperBound, level.y), xAxis, yAxis)
+            picture.line(
+                place((xAxis.lowerBound, level.y), xAxis, yAxis), end, opacity: 0.5, isDashed: true)
+        }
+        legend(&picture)
         for (index, curve) in curves.enumerated() {
-            let colour = SVG.colours[index % SVG.colours.count]
-            let points = curve.points.filter { $0.x.isFinite && $0.y.isFinite }
-                .map { place(($0.x, $0.y), xAxis, yAxis) }
-            picture.path(points, colour)
-            if points.count <= 12 { for point in points { picture.circle(point, radius: 2.5, colour) } }
-            if let marked = curve.marked, points.indices.contains(marked) {
-                picture.circle(points[marked], radius: 4, colour, hint: "best")
-            }
-            let y = Self.margin.top + 12 + Double(index) * 14
-            picture.line((Self.size.width - 190, y - 4), (Self.size.width - 172, y - 4), colour, width: 2)
-            picture.text((Self.size.width - 168, y), curve.name, size: 10)
+            draw(curve, SVG.colours[index % SVG.colours.count], &picture, xAxis, yAxis)
         }
         return picture.text
+    }
+
+    private func draw(
+        _ curve: Curve, _ colour: String, _ picture: inout SVG, _ xAxis: ClosedRange<Double>,
+        _ yAxis: ClosedRange<Double>
+    ) {
+        let shown = curve.points.indices.filter { curve.points[$0].x.isFinite && curve.points[$0].y.isFinite }
+        let places = shown.map { place((curve.points[$0].x, curve.points[$0].y), xAxis, yAxis) }
+        picture.path(places, colour)
+        for (index, spot) in zip(shown, places) {
+            let hint = curve.hints.indices.contains(index) ? curve.hints[index] : ""
+            if index == curve.marked {
+                picture.circle(spot, radius: 4, colour, hint: "best")
+            } else if places.count <= 12 {
+                picture.circle(spot, radius: 2.5, colour, hint: hint)
+            }
+        }
+    }
+
+    /// In a row above the curves, where it hides none of them.
+    private func legend(_ picture: inout SVG) {
+        var x = Self.margin.left
+        let y = Self.margin.top - 12
+        let names =
+            curves.enumerated().map { ($1.name, SVG.colours[$0 % SVG.colours.count], false) }
+            + (level.map { [($0.name, SVG.ink, true)] } ?? [])
+        for (name, colour, isDashed) in names {
+            picture.line(
+                (x, y - 4), (x + 16, y - 4), colour, width: 2, opacity: isDashed ? 0.5 : 1, isDashed: isDashed
+            )
+            picture.text((x + 20, y), name, size: 10)
+            x += 36 + 5.8 * Double(name.count)
+        }
     }
 
     private func axes(
@@ -58,17 +91,18 @@ struct LineChart {
     ) {
         for tick in Self.ticks(xAxis) {
             let foot = place((tick, yAxis.lowerBound), xAxis, yAxis)
-            picture.line(foot, place((tick, yAxis.upperBound), xAxis, yAxis), "#eee")
+            picture.line(foot, place((tick, yAxis.upperBound), xAxis, yAxis), opacity: 0.12)
             picture.text((foot.0, foot.1 + 14), Self.text(tick), .middle, size: 10)
         }
         for tick in Self.ticks(yAxis) {
             let foot = place((xAxis.lowerBound, tick), xAxis, yAxis)
-            picture.line(foot, place((xAxis.upperBound, tick), xAxis, yAxis), "#eee")
+            picture.line(foot, place((xAxis.upperBound, tick), xAxis, yAxis), opacity: 0.12)
             picture.text((foot.0 - 5, foot.1 + 3), Self.text(tick), .end, size: 10)
         }
         let middle = (Self.size.width + Self.margin.left - Self.margin.right) / 2
         picture.text((middle, Self.size.height - 8), xName, .middle)
-        picture.text((4, Self.margin.top - 2), yName, size: 10)
+        let height = (Self.size.height + Self.margin.top - Self.margin.bottom) / 2
+        picture.text((13, height), yName, .middle, degrees: -90)
     }
 
     private func place(

@@ -43,10 +43,10 @@ struct ModelCard {
     }
 
     private var purpose: String {
-        let hours = SVG.number(Double(document.horizonMilliseconds) / 3_600_000)
+        let span = ModelReport.span(document.horizonMilliseconds)
         return document.task == .direction
-            ? "how likely its price falls, stays within ±\(document.deadBand) (logarithmic) or rises over the next \(hours) hours"
-            : "its logarithmic return over the next \(hours) hours"
+            ? "how likely its price falls, stays within ±\(document.deadBand) (logarithmic) or rises over the next \(span)"
+            : "its logarithmic return over the next \(span)"
     }
 
     private var graph: String {

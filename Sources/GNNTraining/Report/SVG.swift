@@ -4,6 +4,8 @@ internal import Foundation
 struct SVG {
     /// Told apart by lightness too, for those who see colours otherwise (Okabe, Ito 2008).
     static let colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
+    /// The page's colour of text, on light and on dark ground.
+    static let ink = "currentColor"
 
     let width: Double
     let height: Double
@@ -18,13 +20,14 @@ struct SVG {
     }
 
     mutating func line(
-        _ from: (Double, Double), _ to: (Double, Double), _ colour: String = "#999", width: Double = 1,
-        opacity: Double = 1
+        _ from: (Double, Double), _ to: (Double, Double), _ colour: String = ink, width: Double = 1,
+        opacity: Double = 1, isDashed: Bool = false
     ) {
         elements.append(
             "<line x1=\"\(Self.number(from.0))\" y1=\"\(Self.number(from.1))\" x2=\"\(Self.number(to.0))\" "
                 + "y2=\"\(Self.number(to.1))\" stroke=\"\(colour)\" stroke-width=\"\(Self.number(width))\" "
-                + "stroke-opacity=\"\(Self.number(opacity))\"/>")
+                + "stroke-opacity=\"\(Self.number(opacity))\"\(isDashed ? " stroke-dasharray=\"4 3\"" : "")/>"
+        )
     }
 
     mutating func path(_ points: [(Double, Double)], _ colour: String) {
@@ -51,13 +54,18 @@ struct SVG {
 
     enum Anchor: String { case start, middle, end }
 
+    /// - Parameter degrees: turned clockwise around its place.
     mutating func text(
         _ place: (Double, Double), _ text: String, _ anchor: Anchor = .start, size: Double = 11,
-        colour: String = "#333"
+        colour: String = ink, degrees: Double = 0
     ) {
+        let turn =
+            degrees == 0
+            ? ""
+            : " transform=\"rotate(\(Self.number(degrees)) \(Self.number(place.0)) \(Self.number(place.1)))\""
         elements.append(
             "<text x=\"\(Self.number(place.0))\" y=\"\(Self.number(place.1))\" text-anchor=\"\(anchor.rawValue)\" "
-                + "font-size=\"\(Self.number(size))\" fill=\"\(colour)\">\(Self.escaped(text))</text>")
+                + "font-size=\"\(Self.number(size))\" fill=\"\(colour)\"\(turn)>\(Self.escaped(text))</text>")
     }
 
     var text: String {

@@ -65,11 +65,13 @@ package struct ModelArtifacts: Sendable, Equatable {
     }
 
     private static func csv(_ histories: [(fit: String, epochs: [EpochRecord])]) -> [UInt8] {
-        var lines = ["fit,epoch,training_loss,validation_loss,learning_rate,gradient_norm,is_best"]
+        var lines = [
+            "fit,epoch,training_loss,validation_loss,learning_rate,gradient_norm,is_best,validation_score"
+        ]
         for (fit, epochs) in histories {
             lines += epochs.map {
                 "\(fit),\($0.epoch),\($0.trainingLoss),\($0.validationLoss),\($0.learningRate),"
-                    + "\($0.gradientNorm),\($0.isBest ? 1 : 0)"
+                    + "\($0.gradientNorm),\($0.isBest ? 1 : 0),\($0.validationScore.map { "\($0)" } ?? "")"
             }
         }
         return Array((lines.joined(separator: "\n") + "\n").utf8)

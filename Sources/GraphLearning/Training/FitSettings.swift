@@ -119,10 +119,12 @@ package struct EpochRecord: Sendable, Equatable, Codable {
     /// The highest norm of a step's gradients, before clipping.
     package var gradientNorm: Double
     package var isBest: Bool
+    /// Of the validation part, see ``RunningScore``; nil where it is not defined.
+    package var validationScore: Double?
 
     package init(
         epoch: Int, trainingLoss: Double, validationLoss: Double, learningRate: Double, gradientNorm: Double,
-        isBest: Bool
+        isBest: Bool, validationScore: Double? = nil
     ) {
         self.epoch = epoch
         self.trainingLoss = trainingLoss
@@ -130,5 +132,6 @@ package struct EpochRecord: Sendable, Equatable, Codable {
         self.learningRate = learningRate
         self.gradientNorm = gradientNorm
         self.isBest = isBest
+        self.validationScore = validationScore
     }
 }

@@ -21,13 +21,16 @@ package struct ArtifactShelf: Sendable {
     /// Puts all files and then makes them visible, in place of an older set; what earlier attempts left is
     /// removed.
     ///
-    /// - Parameter attempt: a set of a higher attempt is not replaced. Two attempts that publish in the same
-    ///   moment must be kept apart by their lease: object stores know no transaction.
+    /// - Parameters:
+    ///   - attempt: a set of a higher attempt is not replaced. Two attempts that publish in the same moment must be
+    ///     kept apart by their lease: object stores know no transaction.
+    ///   - willShow: called when all files are there and nobody sees them yet.
     /// - Throws: ``ObjectStoreError``; `superseded` when a higher attempt has published. The older set is
     ///   then as it was.
     @discardableResult
-    package func publish(_ artifacts: [Artifact], attempt: Int) async throws(ObjectStoreError) -> ArtifactSet
-    {
+    package func publish(
+        _ artifacts: [Artifact], attempt: Int, willShow: () -> Void = {}
+    ) async throws(ObjectStoreError) -> ArtifactSet {
         let operation = "publish \(place)"
         guard artifacts.count <= ArtifactSet.entriesMax, Set(artifacts.map(\.name)).count == artifacts.count
         else {
@@ -62,6 +65,7 @@ package struct ArtifactShelf: Sendable {
             throw ObjectStoreError(
                 .invalid, operation: operation, detail: "the set cannot be encoded: \(error)")
         }
+        willShow()
         try await store.put(try pointer(operation), ObjectContent(json, mediaType: "application/json"))
         try await removeOlder(than: set, operation)
         return set
@@ -115,6 +119,19 @@ package struct ArtifactShelf: Sendable {
         guard await hash.hexText == entry.sha256 else {
             throw ObjectStoreError(.corrupt, operation: operation, detail: "it does not fit its SHA-256")
         }
+    }
+
+    /// Removes one set of the place, first what makes it visible; a set that another writer has published meanwhile
+    /// stays.
+    ///
+    /// A repeat finishes what was begun: while the folder is named by nobody, nobody reads it.
+    ///
+    /// - Parameter folder: ``ArtifactSet/folder`` of the set.
+    /// - Throws: ``ObjectStoreError``.
+    package func remove(folder: String) async throws(ObjectStoreError) {
+        let operation = "remove \(folder) of \(place)"
+        if try await published()?.folder == folder { try await store.delete(try pointer(operation)) }
+        try await removeFolders(operation) { $0 == folder }
     }
 
     /// Removes the folders that earlier attempts left.

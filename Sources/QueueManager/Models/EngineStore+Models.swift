@@ -4,9 +4,12 @@ import Workflow
 extension EngineStore {
     /// Registers the models that were trained, in the transaction in which their steps are finished.
     ///
-    /// A model that is known, by its place, stays as it is: its files follow from its training.
+    /// A model that is known, by its place, stays as it is: its files follow from its training. One that is being
+    /// removed comes back with its new files, and where files lie in another folder now, it is noted.
     static func saveModels(_ queues: [QueueState]) throws -> PostgresQuery? {
-        let rows = queues.flatMap(trained).sorted { $0.place.rawValue < $1.place.rawValue }
+        // A statement may change a row only once, and two queues may end the same training at once.
+        let known = Dictionary(queues.flatMap(trained).map { ($0.place, $0) }) { _, last in last }
+        let rows = known.values.sorted { $0.place.rawValue < $1.place.rawValue }
         guard !rows.isEmpty else { return nil }
         return """
             INSERT INTO streamforge.models (name, place, queue_id, step, detail)
@@ -15,7 +18,9 @@ extension EngineStore {
             \(rows.map(\.queue))::text[], \(rows.map(\.step))::text[],
             \(try rows.map { try MessageCodec.encodeText(JSONValue.object($0.detail)) })::text[])
             AS x(name, place, queue_id, step, detail)
-            ON CONFLICT (place) DO NOTHING
+            ON CONFLICT (place) DO UPDATE SET detail = EXCLUDED.detail, removed_at = NULL
+            WHERE models.removed_at IS NOT NULL
+                OR models.detail->>'folder' IS DISTINCT FROM EXCLUDED.detail->>'folder'
             """
     }
 

@@ -4,6 +4,7 @@ import Workflow
 /// `/models`: trained models, their stages, two side by side (docs/http-api.md).
 struct ModelRoutes: Sendable {
     let store: ModelStore
+    let removals: ModelRemovals
 
     private static let example = "{\"stage\":\"production\"}"
 
@@ -14,6 +15,7 @@ struct ModelRoutes: Sendable {
         models.get("{name}/{version}") { _, context in
             try JSONAnswer.response(.ok, ModelAnswer.model(try await model(context, "version")))
         }
+        models.delete("{name}/{version}") { _, context in try await remove(context) }
         models.post("{name}/{version}/promote") { request, context in try await promote(request, context) }
         models.get("{name}/{version}/compare/{other}") { _, context in
             let comparison = ModelComparison(
@@ -53,6 +55,23 @@ struct ModelRoutes: Sendable {
         var answer = ModelAnswer.summary(promoted.model).members ?? [:]
         answer["archived_version"] = promoted.archived.map { .integer(Int64($0)) } ?? .null
         return try JSONAnswer.response(.ok, .object(answer))
+    }
+
+    /// By its number alone: `newest` is another one a moment later.
+    private func remove(_ context: BasicRequestContext) async throws -> Response {
+        let name = try Self.name(context)
+        let text = context.parameters.get("version") ?? ""
+        guard case .version(let version) = ModelWanted(text) else {
+            throw RequestError(
+                .invalidValue, "A model is removed by the number of its version", field: "version",
+                value: String(text.prefix(80)), hint: "GET /models/\(name) lists them")
+        }
+        try await removals.remove(name, version: version)
+        return try JSONAnswer.response(
+            .ok,
+            .object([
+                "name": .string(name.rawValue), "version": .integer(Int64(version)), "removed": .bool(true),
+            ]))
     }
 
     private func model(_ context: BasicRequestContext, _ parameter: String) async throws -> ModelRow {

@@ -37,7 +37,7 @@ package struct ModelStore: Sendable {
         return try await pool.execute(
             """
             SELECT \(raw: ModelRow.columns) FROM streamforge.models
-            WHERE version IS NOT NULL AND (\(optional: name?.rawValue)::text IS NULL
+            WHERE version IS NOT NULL AND removed_at IS NULL AND (\(optional: name?.rawValue)::text IS NULL
                 OR name = \(optional: name?.rawValue)::text)
             AND (\(optional: stage?.rawValue)::text IS NULL OR stage = \(optional: stage?.rawValue)::text)
             AND (\(optional: mark?.name)::text IS NULL OR name > \(optional: mark?.name)::text
@@ -59,7 +59,7 @@ package struct ModelStore: Sendable {
         return try await pool.execute(
             """
             SELECT \(raw: ModelRow.columns) FROM streamforge.models
-            WHERE name = \(name.rawValue) AND version IS NOT NULL
+            WHERE name = \(name.rawValue) AND version IS NOT NULL AND removed_at IS NULL
             AND (\(optional: version)::integer IS NULL OR version = \(optional: version)::integer)
             AND (\(optional: stage)::text IS NULL OR stage = \(optional: stage)::text)
             ORDER BY version DESC LIMIT 1
@@ -79,7 +79,7 @@ package struct ModelStore: Sendable {
             guard let row = try await Self.row(name, version, transaction) else { return nil }
             guard row.stage != stage else { return (row, nil) }
             var archived: Int?
-            if stage == .staging || stage == .production {
+            if stage.isInUse {
                 archived = try await transaction.execute(
                     """
                     UPDATE streamforge.models SET stage = 'archived', stage_since = now()
@@ -102,13 +102,13 @@ package struct ModelStore: Sendable {
         try await transaction.execute(
             """
             SELECT \(raw: ModelRow.columns) FROM streamforge.models
-            WHERE name = \(name.rawValue) AND version = \(version)
+            WHERE name = \(name.rawValue) AND version = \(version) AND removed_at IS NULL
             """
         ).first.map { try ModelRow($0) }
     }
 
     /// Gives versions to models that were registered since somebody looked last.
-    private func number() async throws {
+    func number() async throws {
         let isAny = try await pool.execute(
             "SELECT 1 AS one FROM streamforge.models WHERE version IS NULL LIMIT 1")
         guard !isAny.isEmpty else { return }
@@ -117,8 +117,9 @@ package struct ModelStore: Sendable {
             try await transaction.execute(
                 """
                 UPDATE streamforge.models m SET version = n.version
-                FROM (SELECT o.number, coalesce((SELECT max(version) FROM streamforge.models k
-                        WHERE k.name = o.name), 0)
+                FROM (SELECT o.number, greatest(
+                        (SELECT max(version) FROM streamforge.models k WHERE k.name = o.name),
+                        (SELECT version FROM streamforge.models_removed k WHERE k.name = o.name), 0)
                         + row_number() OVER (PARTITION BY o.name ORDER BY o.number) AS version
                     FROM streamforge.models o WHERE o.version IS NULL) AS n
                 WHERE m.number = n.number
@@ -126,7 +127,7 @@ package struct ModelStore: Sendable {
         }
     }
 
-    private static func lock(_ transaction: PostgresConnection) async throws {
+    static func lock(_ transaction: PostgresConnection) async throws {
         try await transaction.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('streamforge:models', 0))")
     }

@@ -15,6 +15,7 @@ package enum UpkeepObservation: Sendable {
     case topicSwept(TopicSweepPlanner.Orphan)
     case unknownTopicsCounted(Int)
     case jobSwept(JobKey)
+    case modelRemoved(ModelPlace)
     case rebuildBegan
     case rebuildEnded
     case jobFailed(job: String, error: String)
@@ -71,6 +72,9 @@ package struct UpkeepObserver: Sendable {
                     "queue_id": "\(owner.queueID)", "step_id": "\(owner.id.step)",
                     "instance": "\(owner.id.instance)", "attempt": "\(owner.attempt)",
                 ])
+        case .modelRemoved(let place):
+            count("streamforge_models_removed_total")
+            logger.info("Removed model", metadata: ["place": "\(place)"])
         case .rebuildBegan: logger.info("Began to rebuild projection")
         case .rebuildEnded: logger.info("Rebuilt projection")
         case .jobFailed(let job, let error):

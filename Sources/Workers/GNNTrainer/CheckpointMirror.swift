@@ -48,8 +48,10 @@ actor CheckpointMirror {
         }
     }
 
-    /// The training is done: nobody needs them any more.
-    func remove() async throws(ObjectStoreError) {
+    /// Removes what a training left at `place`, also one that another attempt ended: nobody needs it any more.
+    static func remove(
+        _ names: [String], at place: ObjectPrefix, of store: any ObjectStore
+    ) async throws(ObjectStoreError) {
         for name in names {
             if let key = place.key(name) { try await store.delete(key) }
         }

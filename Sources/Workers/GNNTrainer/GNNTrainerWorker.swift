@@ -103,5 +103,6 @@ extension GNNHooks {
             beforeWrite: { context.crashPoints.reach(.beforeStoreWrite) },
             afterWrite: { context.crashPoints.reach(.afterStoreWrite) },
             now: { UTCTimestamp.now().seconds })
+        beforeShow = { context.crashPoints.reach(.beforePositionCommit) }
     }
 }

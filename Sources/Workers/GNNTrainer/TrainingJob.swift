@@ -86,6 +86,8 @@ package struct GNNHooks: Sendable {
     package var report: @Sendable (InstanceCounts, _ message: String, _ extra: [String: JSONValue]) -> Void
     package var observe: @Sendable (GNNObservation) -> Void
     package var beforeWrite: @Sendable () -> Void
+    /// All files are there, and nobody sees them yet.
+    package var beforeShow: @Sendable () -> Void = {}
     package var afterWrite: @Sendable () -> Void
     /// Unix seconds.
     package var now: @Sendable () -> Double

@@ -43,6 +43,8 @@ package struct TrainingRun: Sendable {
             let shelf = ArtifactShelf(objects, at: prefix)
             if let known = try await shelf.published() {
                 hooks.observe(.modelKnown(place))
+                // Whoever published it may have been killed before this.
+                try await removeCheckpoints(shelf)
                 return try await finished(known, shelf, place, input, counts)
             }
             let set = try await trained(input, plan, shelf, counts)
@@ -86,20 +88,30 @@ package struct TrainingRun: Sendable {
     private func trained(
         _ input: Input, _ plan: TrainingPlan, _ shelf: ArtifactShelf, _ counts: InstanceCounts
     ) async throws -> ArtifactSet {
-        guard let place = shelf.place.folder("checkpoints") else {
-            preconditionFailure("the place is far from the longest one")
-        }
         let folder = try DurableFolder(job.workFolder)
         defer { try? FileManager.default.removeItem(atPath: job.workFolder) }
-        let mirror = CheckpointMirror(objects, at: place, folder, names: ModelTrainer.checkpointNames)
+        let mirror = CheckpointMirror(
+            objects, at: Self.checkpoints(shelf), folder, names: ModelTrainer.checkpointNames)
         try await mirror.fetch()
         let artifacts = try await fit(input, plan, folder, mirror, counts)
         try await mayWrite()
         hooks.beforeWrite()
         let set = try await publish(artifacts, shelf)
         hooks.afterWrite()
-        try await mirror.remove()
+        try await removeCheckpoints(shelf)
         return set
+    }
+
+    private static func checkpoints(_ shelf: ArtifactShelf) -> ObjectPrefix {
+        guard let place = shelf.place.folder("checkpoints") else {
+            preconditionFailure("the place is far from the longest one")
+        }
+        return place
+    }
+
+    private func removeCheckpoints(_ shelf: ArtifactShelf) async throws(ObjectStoreError) {
+        try await CheckpointMirror.remove(
+            ModelTrainer.checkpointNames, at: Self.checkpoints(shelf), of: objects)
     }
 
     /// Trains on one thread and copies checkpoints on others.
@@ -160,7 +172,7 @@ package struct TrainingRun: Sendable {
         }
         let refusal: ObjectStoreError
         do throws(ObjectStoreError) {
-            return try await shelf.publish(files, attempt: job.attempt)
+            return try await shelf.publish(files, attempt: job.attempt, willShow: hooks.beforeShow)
         } catch {
             refusal = error
         }

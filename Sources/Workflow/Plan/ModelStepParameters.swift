@@ -141,4 +141,7 @@ package enum ModelStage: String, Sendable, Hashable, Codable, CaseIterable {
     case archived
 
     package static let words = allCases.map(\.rawValue).joined(separator: ", ")
+
+    /// Queues are started that ask the version in it; it holds one.
+    package var isInUse: Bool { self == .staging || self == .production }
 }

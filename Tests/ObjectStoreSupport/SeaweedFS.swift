@@ -1,37 +1,38 @@
-import Foundation
-import LocalStack
-import ServiceRuntime
-import Testing
-
-@testable import ObjectStores
+internal import Foundation
+internal import HTTPBridge
+internal import LocalStack
+package import ObjectStores
+package import ServiceRuntime
+internal import Workflow
 
 /// A SeaweedFS server of a test's own, on free ports, which verifies signatures.
-struct SeaweedFS: Sendable {
-    static let accessKey = "AKIATEST"
-    static let secretKey = "a/secret+of=the-test"
-    static let bucket = "test-bucket"
+package struct SeaweedFS: Sendable {
+    package static let accessKey = "AKIATEST"
+    package static let secretKey = "a/secret+of=the-test"
+    package static let bucket = "test-bucket"
     private static let administrator = "AKIAADMIN"
 
     /// `weed` in PATH: scripts/setup --tests installs it.
-    static let program: String? = {
+    private static let program: String? = {
         let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
         return path.split(separator: ":").map { "\($0)/weed" }.first {
             FileManager.default.isExecutableFile(atPath: $0)
         }
     }()
-    static let isWanted = program != nil || ProcessInfo.processInfo.environment["CI"] == "true"
-    static let skipReason: Comment = "weed (SeaweedFS) is not in PATH; scripts/setup --tests installs it"
+    package static let isWanted = program != nil || ProcessInfo.processInfo.environment["CI"] == "true"
+    package static let skipReason = "weed (SeaweedFS) is not in PATH; scripts/setup --tests installs it"
     private static let startLimit = Duration.seconds(90)
 
-    let endpoint: String
+    package let endpoint: String
+    private let filer: String
     private let command: ChildProcess.Command
-    let child: ChildProcess
+    package let child: ChildProcess
 
     /// For the key of an administrator it makes a bucket that is not there, so the tests' own may do less.
     ///
     /// - Parameter folder: where it keeps everything.
-    static func start(in folder: String, volumesMax: Int = 8) async throws -> SeaweedFS {
-        let program = try #require(program, skipReason)
+    private static func start(in folder: String, volumesMax: Int = 8) async throws -> SeaweedFS {
+        guard let program else { throw NotReady(description: skipReason) }
         let identities = """
             {"identities": [{"name": "test", "credentials": [{"accessKey": "\(accessKey)", "secretKey": "\(secretKey)"}],
              "actions": ["Read", "Write", "List"]},
@@ -40,7 +41,7 @@ struct SeaweedFS: Sendable {
             """
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try Data(identities.utf8).write(to: URL(filePath: "\(folder)/identities.json"))
-        let ports = try Set((0..<8).map { _ in try #require(LoopbackPort.free()) })
+        let ports = Set((0..<8).compactMap { _ in LoopbackPort.free() })
         guard ports.count == 8 else { return try await start(in: folder, volumesMax: volumesMax) }
         let port = Array(ports)
         let command = ChildProcess.Command(
@@ -56,7 +57,7 @@ struct SeaweedFS: Sendable {
             ], environment: ["HOME": folder, "PATH": "/usr/bin:/bin"], logFile: "\(folder)/weed.log",
             diesWithParent: true)
         let server = SeaweedFS(
-            endpoint: "http://127.0.0.1:\(port[6])", command: command,
+            endpoint: "http://127.0.0.1:\(port[6])", filer: "http://127.0.0.1:\(port[4])", command: command,
             child: try await ChildProcess.start(command))
         try await server.waitUntilReady()
         try await server.makeBucket()
@@ -64,20 +65,21 @@ struct SeaweedFS: Sendable {
     }
 
     /// The same server again, with what it had on disk.
-    func restarted() async throws -> SeaweedFS {
+    package func restarted() async throws -> SeaweedFS {
         let server = SeaweedFS(
-            endpoint: endpoint, command: command, child: try await ChildProcess.start(command))
+            endpoint: endpoint, filer: filer, command: command,
+            child: try await ChildProcess.start(command))
         try await server.waitUntilReady()
         return server
     }
 
-    static func run(volumesMax: Int = 8, _ body: (SeaweedFS) async throws -> Void) async throws {
+    package static func run(volumesMax: Int = 8, _ body: (SeaweedFS) async throws -> Void) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "weed-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try await run(in: folder, volumesMax: volumesMax, body)
     }
 
-    static func run(in folder: String, volumesMax: Int = 8, _ body: (SeaweedFS) async throws -> Void)
+    package static func run(in folder: String, volumesMax: Int = 8, _ body: (SeaweedFS) async throws -> Void)
         async throws
     {
         let server = try await start(in: folder, volumesMax: volumesMax)
@@ -90,7 +92,7 @@ struct SeaweedFS: Sendable {
         await server.child.terminate(grace: .seconds(10))
     }
 
-    func settings(
+    package func settings(
         bucket: String = bucket, secretKey: String = secretKey, accessKey: String = accessKey
     ) -> S3Settings {
         var settings = S3Settings(
@@ -103,13 +105,15 @@ struct SeaweedFS: Sendable {
         return settings
     }
 
-    private struct NotReady: Error {}
+    private struct NotReady: Error, CustomStringConvertible {
+        var description: String
+    }
 
     private func waitUntilReady() async throws {
         let clock = ContinuousClock()
         let end = clock.now + Self.startLimit
         while clock.now < end {
-            try #require(child.exit == nil, "weed ended: see weed.log")
+            guard child.exit == nil else { throw NotReady(description: "weed ended: see weed.log") }
             // It answers before its parts know each other: a list says that they do.
             let store = S3ObjectStore(settings(bucket: "none", accessKey: Self.administrator))
             do {
@@ -121,14 +125,23 @@ struct SeaweedFS: Sendable {
             await store.close()
             try await clock.sleep(for: .milliseconds(100))
         }
-        throw NotReady()
+        throw NotReady(description: "SeaweedFS did not answer within \(Self.startLimit)")
     }
 
+    /// A bucket is a folder of the server's own.
     private func makeBucket() async throws {
-        let connection = S3Connection(settings(accessKey: Self.administrator))
-        var call = S3Call(.put, operation: "make the bucket")
-        call.body = []
-        _ = try await connection.send(call)
-        await connection.close()
+        let client = HTTPClient()
+        let request = HTTPRequest(.post, "\(filer)/buckets/\(Self.bucket)/")
+        let answer: HTTPResponse
+        do {
+            answer = try await client.execute(request)
+        } catch {
+            await client.close()
+            throw error
+        }
+        await client.close()
+        guard answer.status < 300 else {
+            throw NotReady(description: "the bucket was answered with status \(answer.status)")
+        }
     }
 }

@@ -1,12 +1,11 @@
-import Foundation
-import ServiceRuntime
-import Testing
+internal import Foundation
 
 /// A disk so small that a test can fill it; only where tests run with the right to mount one.
-enum TemporaryDisk {
-    static let isPossible = geteuid() == 0 && canMount()
+package enum TemporaryDisk {
+    package static let skipReason = "needs the right to mount a small disk"
+    package static let isPossible = geteuid() == 0 && canMount()
 
-    static func run(megabytes: Int, _ body: (_ folder: String) async throws -> Void) async throws {
+    package static func run(megabytes: Int, _ body: (_ folder: String) async throws -> Void) async throws {
         let folder = try make(megabytes: megabytes)
         do {
             try await body(folder)
