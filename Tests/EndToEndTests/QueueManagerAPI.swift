@@ -25,7 +25,7 @@ struct QueueManagerAPI: Sendable {
     func start(_ body: JSONValue) async throws -> String {
         let answer = try await http.execute(
             HTTPRequest(.post, "\(base)/queues/start", body: try MessageCodec.encode(body)))
-        #expect(answer.status == 201)
+        #expect(answer.status == 201, "\(String(decoding: answer.body, as: UTF8.self))")
         let queue = try MessageCodec.decode(JSONValue.self, from: answer.body)
         return try #require(queue["queue_id"]?.string)
     }

@@ -31,6 +31,24 @@ struct S3TrainerTests {
         return await found.all
     }
 
+    /// A server that was just started lists what it has before it can give all of it.
+    private static func readableKeys(_ store: any ObjectStore) async throws -> [String] {
+        let keys = try await keys(store)
+        let deadline = ContinuousClock.now + .seconds(60)
+        for key in keys {
+            while true {
+                do {
+                    try await store.get(try #require(ObjectKey(key)), range: nil) { _ in }
+                    break
+                } catch let error as ObjectStoreError where error.isRetriable {
+                    guard ContinuousClock.now < deadline else { throw error }
+                    try await Task.sleep(for: .milliseconds(100))
+                }
+            }
+        }
+        return keys
+    }
+
     private actor Keys {
         private(set) var all: [String] = []
         func add(_ more: [String]) { all += more }
@@ -105,7 +123,7 @@ struct S3TrainerTests {
             _ = await server.child.waitForExit(timeout: .seconds(30))
 
             let again = try await server.restarted()
-            let left = try await Self.keys(stage.objects)
+            let left = try await Self.readableKeys(stage.objects)
             #expect(left.count { $0.contains("/files-1-") } == 7)
             #expect(!left.contains { $0.hasSuffix("artifacts.json") })
             guard case .finished(_, let extra) = try await stage.train(try stage.job(attempt: 2)) else {
