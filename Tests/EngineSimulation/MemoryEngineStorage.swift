@@ -314,9 +314,9 @@ extension MemoryEngineStorage: EngineStorage {
     }
 
     private func mayLook(at stored: StoredQueue, _ look: EventLook) -> Bool {
-        let isSmall = stored.state.instances.count <= ApplyReport.lookInstancesMax
-        return (handedIn(stored, look) != nil || (stored.claimToken == nil && isSmall))
+        (stored.claimToken == nil || handedIn(stored, look) != nil)
             && !resources.limits.concern(stored.state.plan)
+            && stored.state.instances.count <= ApplyReport.lookInstancesMax
     }
 
     /// Writes down what came of the effects of a queue that was handed in.

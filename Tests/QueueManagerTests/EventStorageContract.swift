@@ -215,28 +215,6 @@ struct EventStorageContract {
     }
 
     @Test(arguments: StorageKind.allCases)
-    func `a large queue is looked at with its events when its holder hands it in, and only then`(
-        kind: StorageKind
-    ) async throws {
-        try await kind.withStage { stage in
-            let symbols = (0...ApplyReport.lookInstancesMax).map { "S\($0)" }
-            let free = try await stage.createStopped("a", symbols: symbols)
-            let mine = try await stage.createStopped("b", symbols: symbols)
-            _ = try await stage.renew("one")
-            try await stage.storage.requestLook(at: mine)
-            #expect(try await stage.lookDue("x") == [mine])
-            let claim = QueueClaim(queueID: mine, token: "x")
-            let words = try [free, mine].map { try stage.event($0, .interrupted, seq: 1, symbol: "S3") }
-            let report = try await stage.apply(
-                [Stage.batch(words)], look: look(claims: 8, held: [claim], busy: [mine], seen: Recorded()))
-            #expect(report.applied == 2 && report.looked.map(\.claim) == [claim] && report.needsLook)
-            // With all of its instances, or those that the events do not name would be missing from the look.
-            #expect(report.looked.first?.queue.instances.count == symbols.count)
-            #expect(try await stage.lookDue("y") == [free])
-        }
-    }
-
-    @Test(arguments: StorageKind.allCases)
     func `offsets of several partitions move together or not at all`(kind: StorageKind) async throws {
         try await kind.withStage { stage in
             let id = try await stage.createStopped("a")

@@ -129,9 +129,7 @@ package struct EventSession: Sendable {
     private mutating func apply(_ batches: [EventBatch], readAt: ContinuousClock.Instant) async throws {
         let (policy, jitter) = (reader.policy, reader.jitter)
         reader.crashPoints.reach(.beforeEventApply)
-        let events = batches.flatMap { $0.events.compactMap(\.event) }
-        let ends = Dictionary(grouping: events.lazy.filter(\.finished).map(\.queueID), by: \.self)
-        let turn = reader.looker.begin(Set(events.map(\.queueID)), ended: Set(ends.keys))
+        let turn = reader.looker.begin(Set(batches.flatMap { $0.events.compactMap(\.event?.queueID) }))
         let report: ApplyReport
         do {
             report = try await reader.store.apply(batches, owner: reader.replica, look: turn.look) {
@@ -147,10 +145,22 @@ package struct EventSession: Sendable {
         }
         reader.crashPoints.reach(.afterEventApply)
         for batch in batches { owned[batch.from.partition]?.nextOffset = batch.nextOffset }
-        for (queue, ends) in ends { reader.observe(.endsRead(queue, count: ends.count, at: readAt)) }
+        let ended = noteEnds(in: batches, readAt: readAt)
         reader.observe(.eventsApplied(count: report.applied, skipped: report.skipped))
-        await turn.finish(report)
+        await turn.finish(report, ended: ended)
         if report.applied > 0 { reader.changed(report.needsLook) }
+    }
+
+    /// - Returns: queues of which an attempt has said its last word.
+    private func noteEnds(in batches: [EventBatch], readAt: ContinuousClock.Instant) -> Set<QueueID> {
+        let ends = batches.flatMap(\.events).compactMap {
+            $0.event.flatMap { $0.finished ? $0.queueID : nil }
+        }
+        let byQueue = Dictionary(grouping: ends, by: \.self)
+        for (queue, ends) in byQueue {
+            reader.observe(.endsRead(queue, count: ends.count, at: readAt))
+        }
+        return Set(byQueue.keys)
     }
 
     /// A record that is no event is counted and skipped: it must not hold up its partition.

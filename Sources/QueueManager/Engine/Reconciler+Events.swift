@@ -9,31 +9,23 @@ package struct LookAhead: Sendable {
 
     /// Before the transaction for events of these queues; to be ended by ``EventTurn/finish(_:)`` or
     /// ``EventTurn/abandon()``.
-    ///
-    /// - Parameter ended: those of which an attempt says its last word.
-    func begin(_ queues: Set<QueueID>, ended: Set<QueueID>) -> EventTurn {
-        EventTurn(reconciler, queues, ended)
-    }
+    func begin(_ queues: Set<QueueID>) -> EventTurn { EventTurn(reconciler, queues) }
 }
 
 /// One transaction for events, as the reconciler takes part in it.
 struct EventTurn: Sendable {
     private let reconciler: Reconciler
     private let held: [HeldFollowUps.Held]
-    private let courses: [RunningCourses.HandedIn]
-    private let ended: Set<QueueID>
     private let granted: Int
     let look: EventLook
 
-    fileprivate init(_ reconciler: Reconciler, _ queues: Set<QueueID>, _ ended: Set<QueueID>) {
+    fileprivate init(_ reconciler: Reconciler, _ queues: Set<QueueID>) {
         self.reconciler = reconciler
-        self.ended = ended
         held = reconciler.held.take(queues)
-        courses = reconciler.courses.handIn(ended)
         let (granted, number) = reconciler.state.reserveForCreation(queues.count)
         self.granted = granted
-        let handedIn = held.map(\.followUp) + courses.map(\.followUp)
-        let followUps = Dictionary(handedIn.map { ($0.claim.queueID, $0) }) { _, newer in newer }
+        let followUps = Dictionary(held.map { ($0.followUp.claim.queueID, $0.followUp) }) { _, newer in newer
+        }
         let (looker, controlEnds) = (reconciler.looker, reconciler.state.controlEnds)
         look = EventLook(
             token: reconciler.token(number), claimsMax: granted, held: followUps.mapValues(\.claim),
@@ -44,14 +36,14 @@ struct EventTurn: Sendable {
             work: { queue, facts, claim in
                 let followUp = followUps[queue.queueID].flatMap { $0.claim == claim ? $0 : nil }
                 let touched = followUp?.touched ?? TouchedEffects()
-                var plan = looker.plan(&queue, facts, token: claim.token, touched, controlEnds)
-                plan.isBusy = followUp?.isBusy ?? false
-                return plan
+                return looker.plan(&queue, facts, token: claim.token, touched, controlEnds)
             })
     }
 
     /// The transaction is committed.
-    func finish(_ report: ApplyReport) async {
+    ///
+    /// - Parameter ended: queues of which an attempt has said its last word.
+    func finish(_ report: ApplyReport, ended: Set<QueueID>) async {
         let byClaim = Dictionary(report.looked.map { ($0.claim, $0) }) { _, newer in newer }
         let new = report.looked.filter { $0.claim.token == look.token && !$0.plan.effects.isEmpty }
         if reconciler.state.settle(granted, new.map(\.claim)) { reconciler.wakeups.signalHere() }
@@ -59,8 +51,7 @@ struct EventTurn: Sendable {
         for result in report.looked { reconciler.parts.observe(result.queue) }
         reconciler.announce(report.looked)
         for one in held { one.resume(byClaim[one.followUp.claim].map { .looked($0) } ?? .left) }
-        for one in courses { one.resume(byClaim[one.followUp.claim]) }
-        reconciler.courses.tell(ended.subtracting(report.looked.map(\.claim.queueID)))
+        reconciler.news.tell(ended)
         for result in new { await reconciler.handOver(result) }
     }
 
@@ -68,7 +59,6 @@ struct EventTurn: Sendable {
     func abandon() {
         if reconciler.state.settle(granted, []) { reconciler.wakeups.signalHere() }
         for one in held { one.resume(.left) }
-        for one in courses { one.resume(nil) }
     }
 }
 

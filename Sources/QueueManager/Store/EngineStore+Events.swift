@@ -127,8 +127,7 @@ extension EngineStore {
     }
 
     /// Moves the offsets, locks the queues that events name and reads the instances and attempts they name; all
-    /// of those of queues that may be looked at: what was handed in, and small ones that nobody holds. What others
-    /// compete for is left to the reconciler.
+    /// of those of small queues that may be looked at and that nothing limits.
     private func loadConcerned(
         by batches: [EventBatch], owner: String, _ look: EventLook?, _ transaction: PostgresConnection
     ) async throws -> Concerned {
@@ -156,11 +155,11 @@ extension EngineStore {
         for row in results[1] {
             let queue = try QueueState(row, plans)
             queues[queue.queueID] = queue
-            guard let look, !limits.concern(queue.plan) else { continue }
+            guard let look, isSmall(queue.plan) else { continue }
             let token = try row["claim_token", as: String?.self]
             if let token, let claim = look.held[queue.queueID], claim.token == token {
                 held[queue.queueID] = claim
-            } else if token != nil || plans.instanceCount(of: queue.plan) > ApplyReport.lookInstancesMax {
+            } else if token != nil {
                 continue
             }
             free[queue.queueID] = partitions[queue.queueID]
@@ -199,6 +198,11 @@ extension EngineStore {
         \(keys.map(\.instance))::text[], \(keys.map(\.attempt))::int[])
         AS x(queue_id, step, instance, attempt) USING (queue_id, step, instance, attempt)
         """
+    }
+
+    /// Whether a queue is looked at together with its events; what others compete for is left to the reconciler.
+    private func isSmall(_ plan: Plan) -> Bool {
+        !limits.concern(plan) && plans.instanceCount(of: plan) <= ApplyReport.lookInstancesMax
     }
 }
 
