@@ -267,7 +267,7 @@ let package = Package(
             ]),
         // Also runs SeaweedFS.
         tests(
-            "ObjectStoresTests",
+            "ObjectStoresTests", resources: [.copy("cutting_proxy.py")],
             [
                 "ObjectStores", "ObjectStoreSupport", "Workflow", "MarketData", "HTTPBridge",
                 "ServiceRuntime", crypto, hummingbird, logging,

@@ -16,6 +16,21 @@ package struct Matrix: Sendable, Equatable {
         self.init(rows: rows, columns: columns, values: [Double](repeating: value, count: rows * columns))
     }
 
+    /// Makes the rows, those of a large matrix side by side.
+    ///
+    /// - Parameter fill: given a row and its memory, which is not initialised; it must write all of it.
+    package init(
+        rows: Int, columns: Int, filling fill: (_ row: Int, UnsafeMutableBufferPointer<Double>) -> Void
+    ) {
+        let values = [Double](unsafeUninitializedCapacity: rows * columns) { memory, count in
+            count = rows * columns
+            sideBySide(rows, size: count) { row in
+                fill(row, UnsafeMutableBufferPointer(rebasing: memory[row * columns..<(row + 1) * columns]))
+            }
+        }
+        self.init(rows: rows, columns: columns, values: values)
+    }
+
     package subscript(row: Int, column: Int) -> Double {
         get { values[row * columns + column] }
         set { values[row * columns + column] = newValue }
@@ -23,5 +38,9 @@ package struct Matrix: Sendable, Equatable {
 
     package func row(_ index: Int) -> ArraySlice<Double> {
         values[index * columns..<(index + 1) * columns]
+    }
+
+    package func row(_ index: Int, columns part: Range<Int>) -> ArraySlice<Double> {
+        values[index * columns + part.lowerBound..<index * columns + part.upperBound]
     }
 }

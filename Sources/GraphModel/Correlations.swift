@@ -16,15 +16,16 @@ package struct CorrelationMatrix: Sendable {
         self.shrinkage = shrinkage
     }
 
-    package static func pearson(_ returns: Matrix) -> CorrelationMatrix {
+    package static func pearson(_ returns: some ReturnRows) -> CorrelationMatrix {
         CorrelationMatrix(
-            weights: BLAS.gram(Standardised(returns).matrix), degreesOfFreedom: returns.columns - 2)
+            weights: BLAS.gram(Standardised(returns).matrix), degreesOfFreedom: returns.columnCount - 2)
     }
 
     /// Pearson's correlation of the ranks; equal values share the mean of their ranks.
-    package static func spearman(_ returns: Matrix) -> CorrelationMatrix {
+    package static func spearman(_ returns: some ReturnRows) -> CorrelationMatrix {
         CorrelationMatrix(
-            weights: BLAS.gram(Standardised.ranks(of: returns).matrix), degreesOfFreedom: returns.columns - 2)
+            weights: BLAS.gram(Standardised.ranks(of: returns).matrix),
+            degreesOfFreedom: returns.columnCount - 2)
     }
 
     /// The correlation of two symbols with all others held fixed, from the inverse of the shrunk correlation
@@ -32,7 +33,7 @@ package struct CorrelationMatrix: Sendable {
     /// estimated from the data).
     ///
     /// - Returns: nil when the matrix cannot be inverted: without any shrinkage, when returns depend on each other.
-    package static func partial(_ returns: Matrix) -> CorrelationMatrix? {
+    package static func partial(_ returns: some ReturnRows) -> CorrelationMatrix? {
         let standardised = Standardised(returns).matrix
         var shrunk = BLAS.gram(standardised)
         let shrinkage = shrinkageIntensity(standardised, correlations: shrunk)
@@ -50,7 +51,7 @@ package struct CorrelationMatrix: Sendable {
             }
         }
         return CorrelationMatrix(
-            weights: weights, degreesOfFreedom: returns.columns - returns.rows, shrinkage: shrinkage)
+            weights: weights, degreesOfFreedom: returns.columnCount - returns.rowCount, shrinkage: shrinkage)
     }
 
     /// The estimated variance of all correlations over the sum of their squares, at most 1.
@@ -86,8 +87,8 @@ package struct LeadLagMatrix: Sendable {
     /// - Parameters:
     ///   - times: the place in time of each column; nil: they follow one another.
     ///   - lagMax: at least 1.
-    package init(_ returns: Matrix, times: [Int]?, lagMax: Int) {
-        let size = returns.rows
+    package init(_ returns: some ReturnRows, times: [Int]?, lagMax: Int) {
+        let size = returns.rowCount
         var weights = Matrix(rows: size, columns: size)
         var lags = [Int](repeating: 0, count: size * size)
         var pairCounts: [Int] = []

@@ -1,5 +1,4 @@
 import BLASBridge
-import Dispatch
 import Glibc
 
 /// The logarithmic returns of a frame: `ln(close / close before)`, NaN unless both candles are there.
@@ -13,48 +12,37 @@ package struct LogReturns: Sendable {
 
     /// - Parameter closes: all times of the first symbol, then those of the second …
     package init(closes: [Double], symbols: Int, times: Int) {
-        var matrix = Matrix(rows: symbols, columns: times, values: closes)
-        matrix.values.withUnsafeMutableBufferPointer { values in
-            // Rows do not meet: each iteration writes its own only.
-            nonisolated(unsafe) let values = values
-            DispatchQueue.concurrentPerform(iterations: symbols) { row in
-                Self.replaceByReturns(
-                    UnsafeMutableBufferPointer(rebasing: values[row * times..<(row + 1) * times]))
+        precondition(closes.count == symbols * times, "all times of each symbol")
+        matrix = Matrix(rows: symbols, columns: times) { row, returns in
+            var before = Double.nan
+            for (time, price) in closes[row * times..<(row + 1) * times].enumerated() {
+                returns[time] = log(price / before)
+                before = price
             }
-        }
-        self.matrix = matrix
-    }
-
-    private static func replaceByReturns(_ prices: UnsafeMutableBufferPointer<Double>) {
-        var before = Double.nan
-        for index in prices.indices {
-            let price = prices[index]
-            prices[index] = log(price / before)
-            before = price
         }
     }
 }
 
 /// The returns of those symbols that have enough of them in a window, at the times at which all of them do.
 package struct AlignedReturns: Sendable {
-    /// A row a kept symbol, a column a kept time.
-    package let matrix: Matrix
     /// The kept symbols, by their place in the frame.
     package let symbols: [Int]
     /// The kept times, by their place in the frame; nil: all of the window.
     package let times: [Int]?
     package let report: AlignmentReport
+    private let all: Matrix
+    private let window: Range<Int>
 
     /// - Parameter window: of candle places; the return of each of them counts.
     package init(_ returns: LogReturns, window: Range<Int>, coverageMin: Double) {
         let all = returns.matrix
         var report = AlignmentReport(windowReturns: window.count)
         var kept: [Int] = []
-        for symbol in 0..<all.rows {
-            let row = all.row(symbol)
-            let start = row.startIndex
-            let own = row[start + window.lowerBound..<start + window.upperBound]
-            switch SymbolCoverage(own, coverageMin: coverageMin) {
+        let coverages = [SymbolCoverage](sideBySide: all.rows, size: all.rows * window.count) { symbol in
+            SymbolCoverage(all.row(symbol, columns: window), coverageMin: coverageMin)
+        }
+        for (symbol, coverage) in coverages.enumerated() {
+            switch coverage {
             case .complete: kept.append(symbol)
             case .partial(let missing):
                 kept.append(symbol)
@@ -67,33 +55,27 @@ package struct AlignedReturns: Sendable {
             times = window.filter { time in kept.allSatisfy { !all[$0, time].isNaN } }
         }
         report.commonReturns = times?.count ?? window.count
-        matrix = Self.gather(all, kept, times, window)
         symbols = kept
         self.times = times
         self.report = report
+        self.all = all
+        self.window = window
     }
+}
 
-    private static func gather(
-        _ all: Matrix, _ symbols: [Int], _ times: [Int]?, _ window: Range<Int>
-    ) -> Matrix {
-        let width = times?.count ?? window.count
-        let values = [Double](unsafeUninitializedCapacity: symbols.count * width) { target, count in
-            var next = 0
-            for symbol in symbols {
-                if let times {
-                    for time in times {
-                        target.initializeElement(at: next, to: all[symbol, time])
-                        next += 1
-                    }
-                } else {
-                    let row = all.row(symbol)
-                    let start = row.startIndex + window.lowerBound
-                    next = target[next...].initialize(fromContentsOf: row[start..<start + width])
-                }
-            }
-            count = next
+extension AlignedReturns: ReturnRows {
+    /// A row a kept symbol.
+    package var rowCount: Int { symbols.count }
+    /// A column a kept time.
+    package var columnCount: Int { times?.count ?? window.count }
+
+    package func copyRow(_ row: Int, to own: UnsafeMutableBufferPointer<Double>) {
+        let values = all.row(symbols[row])
+        if let times {
+            for (column, time) in times.enumerated() { own[column] = values[values.startIndex + time] }
+        } else {
+            _ = own.initialize(fromContentsOf: all.row(symbols[row], columns: window))
         }
-        return Matrix(rows: symbols.count, columns: width, values: values)
     }
 }
 

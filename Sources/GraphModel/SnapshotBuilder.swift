@@ -47,11 +47,11 @@ extension AlignedReturns {
         _ method: GraphParameters.Method, _ parameters: GraphParameters
     ) -> (edges: [GraphEdge], report: MethodReport) {
         var report = MethodReport(method: method, pairs: 0, edges: 0)
-        guard matrix.rows >= 2, matrix.columns >= GraphParameters.rowsMin else {
+        guard rowCount >= 2, columnCount >= GraphParameters.rowsMin else {
             report.problem =
-                matrix.rows < 2
+                rowCount < 2
                 ? "fewer than two symbols have enough returns"
-                : "only \(matrix.columns) times at which all symbols have a return, at least "
+                : "only \(columnCount) times at which all symbols have a return, at least "
                     + "\(GraphParameters.rowsMin) are needed"
             return ([], report)
         }
@@ -63,7 +63,7 @@ extension AlignedReturns {
         report.pairs = candidates.pairs.count
         report.edges = edges.count
         if case .significance = parameters.rule, candidates.pairs.allSatisfy({ $0.pValue == nil }) {
-            report.problem = "there is no test: \(matrix.columns) returns of \(matrix.rows) symbols"
+            report.problem = "there is no test: \(columnCount) returns of \(rowCount) symbols"
         }
         return (edges, report)
     }
@@ -72,14 +72,14 @@ extension AlignedReturns {
         _ method: GraphParameters.Method, _ parameters: GraphParameters, _ report: inout MethodReport
     ) -> EdgeCandidates? {
         switch method {
-        case .pearson: return EdgeCandidates(.pearson(matrix), method: method)
-        case .spearman: return EdgeCandidates(.spearman(matrix), method: method)
+        case .pearson: return EdgeCandidates(.pearson(self), method: method)
+        case .spearman: return EdgeCandidates(.spearman(self), method: method)
         case .partial:
-            guard let correlations = CorrelationMatrix.partial(matrix) else { return nil }
+            guard let correlations = CorrelationMatrix.partial(self) else { return nil }
             report.shrinkage = correlations.shrinkage
             return EdgeCandidates(correlations, method: method)
         case .leadLag:
-            return EdgeCandidates(LeadLagMatrix(matrix, times: times, lagMax: parameters.lagMax))
+            return EdgeCandidates(LeadLagMatrix(self, times: times, lagMax: parameters.lagMax))
         }
     }
 }

@@ -1,35 +1,43 @@
 import BLASBridge
-import Dispatch
+
+/// Returns that are compared with each other, a row a symbol, a column a time. Not a matrix: those of a market are
+/// large, and each copy costs as much as the arithmetic.
+package protocol ReturnRows {
+    var rowCount: Int { get }
+    var columnCount: Int { get }
+    /// Initialises `own`, which has a place a column.
+    func copyRow(_ row: Int, to own: UnsafeMutableBufferPointer<Double>)
+}
+
+extension Matrix: ReturnRows {
+    package var rowCount: Int { rows }
+    package var columnCount: Int { columns }
+
+    package func copyRow(_ row: Int, to own: UnsafeMutableBufferPointer<Double>) {
+        _ = own.initialize(fromContentsOf: self.row(row))
+    }
+}
 
 /// Rows shifted to mean 0 and scaled to length 1, so that the product of two of them is their correlation.
 struct Standardised: Sendable {
     let matrix: Matrix
 
     /// A row without variance becomes zeros: it correlates with nothing.
-    init(_ source: Matrix) {
+    init(_ source: some ReturnRows) {
         self.init(source) { _ in }
     }
 
     /// The same for the ranks of each row.
-    static func ranks(of source: Matrix) -> Standardised {
+    static func ranks(of source: some ReturnRows) -> Standardised {
         Standardised(source) { $0.replaceByRanks() }
     }
 
-    private init(
-        _ source: Matrix, prepare: @Sendable (UnsafeMutableBufferPointer<Double>) -> Void
-    ) {
-        var matrix = source
-        let (rows, columns) = (matrix.rows, matrix.columns)
-        matrix.values.withUnsafeMutableBufferPointer { values in
-            // Rows do not meet: each iteration writes its own only.
-            nonisolated(unsafe) let values = values
-            DispatchQueue.concurrentPerform(iterations: rows) { row in
-                let own = UnsafeMutableBufferPointer(rebasing: values[row * columns..<(row + 1) * columns])
-                prepare(own)
-                own.standardise()
-            }
+    private init(_ source: some ReturnRows, prepare: (UnsafeMutableBufferPointer<Double>) -> Void) {
+        matrix = Matrix(rows: source.rowCount, columns: source.columnCount) { row, own in
+            source.copyRow(row, to: own)
+            prepare(own)
+            own.standardise()
         }
-        self.matrix = matrix
     }
 }
 

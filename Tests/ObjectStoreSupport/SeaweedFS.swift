@@ -92,11 +92,16 @@ package struct SeaweedFS: Sendable {
         await server.child.terminate(grace: .seconds(10))
     }
 
+    /// The port that S3 is asked on.
+    package var port: Int { endpoint.split(separator: ":").last.flatMap { Int($0) } ?? 0 }
+
+    /// - Parameter proxy: the port of what stands between us and the server.
     package func settings(
-        bucket: String = bucket, secretKey: String = secretKey, accessKey: String = accessKey
+        bucket: String = bucket, secretKey: String = secretKey, accessKey: String = accessKey,
+        through proxy: Int? = nil
     ) -> S3Settings {
         var settings = S3Settings(
-            endpoint: endpoint, bucket: bucket,
+            endpoint: proxy.map { "http://127.0.0.1:\($0)" } ?? endpoint, bucket: bucket,
             credentials: { S3Credentials(accessKey: accessKey, secretKey: secretKey) },
             now: { Int64(Date.now.timeIntervalSince1970) })
         settings.partBytes = S3Settings.partBytesMin

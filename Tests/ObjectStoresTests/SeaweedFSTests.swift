@@ -96,6 +96,44 @@ struct SeaweedFSTests {
         }
     }
 
+    @Test func `an upload whose connections are cut goes on with new ones`() async throws {
+        try await SeaweedFS.run { server in
+            // The second part is cut in its middle, and the next try once more.
+            try await CuttingProxy.run(to: server.port, bytes: 7 << 20, cuts: 2) { proxy in
+                let store = S3ObjectStore(server.settings(through: proxy.port))
+                let (name, bytes) = (try key("models/a/model"), pattern(18 << 20))
+                try await store.put(name, ObjectContent(bytes, mediaType: "text/plain"))
+                #expect(proxy.cuts == 2)
+                #expect(try await store.read(name) == bytes)
+                #expect(try await uploads(server) == [])
+                await store.close()
+            }
+        }
+    }
+
+    @Test(arguments: [2 << 20, 18 << 20])
+    func `an object whose connections are always cut is told, and nothing of it is seen`(
+        count: Int
+    ) async throws {
+        try await SeaweedFS.run { server in
+            try await CuttingProxy.run(to: server.port, bytes: 1 << 20, cuts: 1_000) { proxy in
+                let store = S3ObjectStore(server.settings(through: proxy.port))
+                let name = try key("models/a/model")
+                let error = await #expect(throws: ObjectStoreError.self) {
+                    try await store.put(name, ObjectContent(pattern(count), mediaType: "text/plain"))
+                }
+                #expect(
+                    error?.code == .unavailable && error?.isRetriable == true, "\(error.debugDescription)")
+                #expect(proxy.cuts >= 3)
+                #expect(!"\(error.debugDescription)".contains(SeaweedFS.secretKey))
+                #expect(try await store.info(name) == nil)
+                #expect(try await store.keys(.all) == [])
+                #expect(try await uploads(server) == [], "what was there was given up")
+                await store.close()
+            }
+        }
+    }
+
     @Test func `an upload that fails or is cancelled gives up its parts`() async throws {
         try await SeaweedFS.run { server in
             struct Unreadable: Error {}

@@ -139,6 +139,9 @@ def main() -> int:
     parser.add_argument("--instances", type=int, default=2_000, help="dummies in one queue, 100 to 5,000")
     parser.add_argument("--parallel", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=1, help="how long each dummy works")
+    parser.add_argument(
+        "--niceness", type=int, default=10, help="of the control plane and the nodes with their pods, 0 to 19"
+    )
     parser.add_argument("--programs", type=Path, help="folder of built programs; not given: build them")
     named = os.environ.get("STREAMFORGE_K8S_TESTBED")
     parser.add_argument("--testbed", type=Path, default=Path(named) if named else None)
@@ -148,9 +151,12 @@ def main() -> int:
         return 0
     if not 100 <= arguments.instances <= 5_000:
         parser.error("--instances: 100 to 5,000")
+    if not 0 <= arguments.niceness <= 19:
+        parser.error("--niceness: 0 to 19")
     programs = arguments.programs.resolve() if arguments.programs else build("release")
     stack = EngineStack(programs, 1)
-    testbed = Testbed(arguments.testbed.resolve(), programs, Path(tempfile.mkdtemp(prefix="streamforge-")))
+    folder = Path(tempfile.mkdtemp(prefix="streamforge-"))
+    testbed = Testbed(arguments.testbed.resolve(), programs, folder, arguments.niceness)
     is_met = False
     try:
         testbed.start()

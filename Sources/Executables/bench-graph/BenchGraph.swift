@@ -99,7 +99,9 @@ struct Synthetic: ParsableCommand {
         for _ in 0..<rounds {
             whole.append(seconds { edges = graphEdges(closes) })
             let returns = LogReturns(closes: closes, symbols: symbols, times: times)
-            let rows = AlignedReturns(returns, window: 1..<times, coverageMin: 0.95).matrix
+            let rows = Matrix(rows: symbols, columns: times - 1) { row, own in
+                _ = own.initialize(fromContentsOf: returns.matrix.row(row, columns: 1..<times))
+            }
             general.append(seconds { _ = BLAS.product(rows, transposed: rows) })
             symmetric.append(seconds { _ = BLAS.gram(rows) })
         }

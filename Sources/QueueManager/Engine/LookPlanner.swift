@@ -99,8 +99,10 @@ package struct LookPlanner: Sendable {
     }
 
     package func plan(_ queue: inout QueueState) -> LookPlan {
+        var decided: [QueuePlanner.Decision]?
         for _ in 0..<Self.roundsMax {
-            guard advance(&queue) else { break }
+            decided = advance(&queue)
+            if decided != nil { break }
         }
         var plan = LookPlan()
         for attempt in queue.attempts.values.sorted(by: { $0.id < $1.id }) where !attempt.isGone {
@@ -109,26 +111,31 @@ package struct LookPlanner: Sendable {
         if queue.status.isFinal {
             cleanUp(queue, &plan)
         } else {
-            planAhead(queue, &plan)
+            planAhead(queue, decided ?? QueuePlanner.decide(queue.snapshot(now: facts.now)), &plan)
         }
         return plan
     }
 
     // MARK: Changes of the state
 
-    /// - Returns: whether anything changed.
-    private func advance(_ queue: inout QueueState) -> Bool {
+    /// - Returns: what the planner wants, when nothing changed any more.
+    private func advance(_ queue: inout QueueState) -> [QueuePlanner.Decision]? {
         var hasChanged = false
         for attempt in queue.attempts.values.sorted(by: { $0.id < $1.id }) {
             for operation in operations(for: attempt, in: queue) where queue.apply(operation, context) {
                 hasChanged = true
             }
         }
-        for operation in decisions(queue) where queue.apply(operation, context) { hasChanged = true }
-        return hasChanged
+        let decisions = queue.status.isFinal ? [] : QueuePlanner.decide(queue.snapshot(now: facts.now))
+        for operation in operations(for: decisions, in: queue) where queue.apply(operation, context) {
+            hasChanged = true
+        }
+        return hasChanged ? nil : decisions
     }
 
-    private func decisions(_ queue: QueueState) -> [QueueOperation] {
+    private func operations(
+        for decisions: [QueuePlanner.Decision], in queue: QueueState
+    ) -> [QueueOperation] {
         if queue.status.isFinal {
             let hasTopics = queue.plan.steps.contains { $0.target.isProducer }
             return hasTopics || queue.attempts.values.contains { !$0.isGone } ? [] : [.cleaned]
@@ -138,7 +145,6 @@ package struct LookPlanner: Sendable {
             $0.handle == nil && $0.endedAt == nil && !isShared($0, in: queue)
         }
         var launches = context.policy.launchesMax - unlaunched
-        let decisions = QueuePlanner.decide(queue.snapshot(now: facts.now))
         let admission = admit(decisions, in: queue)
         var begun: Set<InstanceID> = []
         return Self.sinksFirst(decisions, queue.plan).compactMap { decision in
@@ -314,8 +320,9 @@ package struct LookPlanner: Sendable {
     }
 
     /// What the planner wants but could not be decided here, and when time alone brings work.
-    private func planAhead(_ queue: QueueState, _ plan: inout LookPlan) {
-        let decisions = QueuePlanner.decide(queue.snapshot(now: facts.now))
+    private func planAhead(
+        _ queue: QueueState, _ decisions: [QueuePlanner.Decision], _ plan: inout LookPlan
+    ) {
         let admission = admit(decisions, in: queue)
         plan.waits = admission?.waits ?? []
         for decision in decisions {

@@ -8,6 +8,8 @@ struct LookFollowUp: Sendable {
     var touched = TouchedEffects()
     /// Other effects are still under way: the claim is kept whatever the look finds.
     var isBusy = false
+    /// As the last look left it, where it is worth handing back; see ``LookRequest/known``.
+    var known: QueueState?
 }
 
 /// Everything a reconciler works with; ports, so that the simulation can put its own in their places.
@@ -89,7 +91,9 @@ struct Looker: Sendable {
         _ selection: LookSelection, _ followUps: [QueueID: LookFollowUp], _ controlEnds: [Int64]?
     ) async throws -> [LookResult] {
         let broker = parts.broker
-        let request = LookRequest(selection) { broker.eventPartition(of: $0) }
+        let request = LookRequest(selection, known: followUps.compactMapValues(\.known)) {
+            broker.eventPartition(of: $0)
+        }
         let results = try await parts.store.look(request) { queue, facts, claim in
             decide(&queue, facts, token: claim.token, followUps[queue.queueID], controlEnds)
         }

@@ -122,6 +122,8 @@ package struct QueueState: Sendable {
     package var commandSeq: Int64 = 0
     /// All instances, or those that a change concerns.
     package var instances: [InstanceID: InstanceState] = [:]
+    /// The newest change of these that the store has numbered.
+    package var instancesVersion: Int64 = 0
     /// Attempts whose jobs may still exist, and those that a change concerns.
     package var attempts: [AttemptID: AttemptState] = [:]
     package var changes = QueueChanges()
@@ -156,21 +158,21 @@ package struct QueueState: Sendable {
     /// What the planner is shown at the time `now`.
     package func snapshot(now: Int64) -> QueueSnapshot {
         let clock = pausedAt ?? now
-        let shown = instances.map { id, instance in
-            let elapsed = instance.startedAt.map {
-                clock - $0 - (pausedMilliseconds - instance.pausedBefore)
-            }
-            return (
-                id,
-                QueueSnapshot.Instance(
-                    machine: instance.machine, counts: instance.counts, notBefore: instance.notBefore,
-                    isStopRequested: currentAttempt(of: id)?.stopRequestedAt != nil, elapsed: elapsed,
-                    extra: instance.extra ?? [:], finishedAt: instance.finishedAt)
-            )
+        // No keys are hashed for it: a queue may have thousands of instances, and each look needs this.
+        var shown = instances.mapValues { instance in
+            QueueSnapshot.Instance(
+                machine: instance.machine, counts: instance.counts, notBefore: instance.notBefore,
+                elapsed: instance.startedAt.map {
+                    clock - $0 - (pausedMilliseconds - instance.pausedBefore)
+                },
+                extra: instance.extra ?? [:], finishedAt: instance.finishedAt)
+        }
+        for attempt in attempts.values where attempt.stopRequestedAt != nil {
+            guard instances[attempt.id.id]?.machine.attempt == attempt.id.number else { continue }
+            shown[attempt.id.id]?.isStopRequested = true
         }
         return QueueSnapshot(
-            status: status, run: run, plan: plan, instances: Dictionary(uniqueKeysWithValues: shown),
-            now: now,
+            status: status, run: run, plan: plan, instances: shown, now: now,
             elapsed: startedAt.map { clock - $0 - pausedMilliseconds })
     }
 }

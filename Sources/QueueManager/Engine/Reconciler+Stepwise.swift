@@ -92,7 +92,8 @@ extension Reconciler {
             }
             defer { operations = [] }
             return LookFollowUp(
-                claim: current.claim, operations: operations, touched: touched, isBusy: isBusy)
+                claim: current.claim, operations: operations, touched: touched, isBusy: isBusy,
+                known: current.queue)
         }
     }
 }

@@ -98,6 +98,7 @@ extension QueueState {
         instance.finishedAt = try row["finished_at", as: Int64?.self]
         instance.pausedBefore = try row["paused_ms_before", as: Int64.self]
         instances[id] = instance
+        instancesVersion = max(instancesVersion, try row["version", as: Int64.self])
     }
 
     mutating func addAttempt(_ row: PostgresRow) throws {
@@ -132,7 +133,7 @@ extension InstanceState {
     static let columns = """
         i.queue_id, i.step, i.instance, i.status, i.attempt, i.attempts_before, i.failures, i.is_wanted, i.reason, \
         \(milliseconds("i.not_before", as: "not_before")), i.records_read, i.records_written, i.duplicates, \
-        i.dead_letters, i.last_key, i.last_seq, i.extra::text AS extra, \
+        i.dead_letters, i.last_key, i.last_seq, i.extra::text AS extra, i.version, \
         \(milliseconds("i.started_at", as: "started_at")), \
         \(milliseconds("i.finished_at", as: "finished_at")), i.paused_ms_before
         """

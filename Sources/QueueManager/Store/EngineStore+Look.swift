@@ -6,7 +6,7 @@ extension EngineStore: EngineStorage {
         _ request: LookRequest, _ work: @Sendable (inout QueueState, LookFacts, QueueClaim) -> LookPlan
     ) async throws -> [LookResult] {
         let (results, freed) = try await pool.withTransaction { transaction in
-            let (claimed, rows) = try await lockAndLoad(request.selection, transaction)
+            let (claimed, rows) = try await lockAndLoad(request, transaction)
             guard !claimed.isEmpty else { return ([LookResult](), Set<Resource>()) }
             var queues = Dictionary(
                 uniqueKeysWithValues: claimed.map { ($0.claim.queueID.rawValue, $0.queue) })
@@ -40,6 +40,17 @@ extension EngineStore: EngineStorage {
         """
     }
 
+    /// Those that changed since; of a queue that is not known, all.
+    private static func instances(of queues: [String], since known: [QueueID: QueueState]) -> PostgresQuery {
+        let versions = Dictionary(
+            uniqueKeysWithValues: known.map { ($0.key.rawValue, $0.value.instancesVersion) })
+        return """
+            SELECT \(raw: InstanceState.columns) FROM streamforge.instances i
+            JOIN unnest(\(queues)::text[], \(queues.map { versions[$0] ?? -1 })::bigint[]) AS x(queue_id, known)
+            ON i.queue_id = x.queue_id AND i.version > x.known
+            """
+    }
+
     /// Those whose jobs are not known to be gone.
     static func openAttempts(of queues: [String]) -> PostgresQuery {
         """
@@ -53,9 +64,9 @@ extension EngineStore: EngineStorage {
     /// - Returns: the queues, locked, and rows of their instances, their open attempts and the partitions; of
     ///   no queue there are no rows.
     private func lockAndLoad(
-        _ selection: LookSelection, _ transaction: PostgresConnection
+        _ request: LookRequest, _ transaction: PostgresConnection
     ) async throws -> (queues: [ClaimedQueue], rows: [PostgresResult]) {
-        switch selection {
+        switch request.selection {
         case .due(let limit, let token):
             let rows = try await transaction.execute(
                 """
@@ -68,7 +79,8 @@ extension EngineStore: EngineStorage {
                 let queue = try QueueState(row, plans)
                 return (QueueClaim(queueID: queue.queueID, token: token), queue)
             }
-            return (queues, try await transaction.execute(Self.parts(of: queues.map(\.0.queueID.rawValue))))
+            let ids = queues.map(\.0.queueID.rawValue)
+            return (queues, try await transaction.execute(Self.parts(of: ids, Self.instances(of: ids))))
         case .claimed(let claims):
             let ids = claims.map(\.queueID.rawValue)
             // In a fixed order, so that two transactions cannot wait for each other. Each statement sees what
@@ -79,10 +91,14 @@ extension EngineStore: EngineStorage {
                     SELECT \(raw: QueueState.columns) FROM streamforge.queues
                     WHERE queue_id = ANY(\(ids)::text[]) ORDER BY queue_id FOR UPDATE
                     """
-                ] + Self.parts(of: ids))
+                ] + Self.parts(of: ids, Self.instances(of: ids, since: request.known)))
             let tokens = Dictionary(claims.map { ($0.queueID, $0.token) }) { _, newer in newer }
             let queues = try results.removeFirst().compactMap { row -> ClaimedQueue? in
-                let queue = try QueueState(row, plans)
+                var queue = try QueueState(row, plans)
+                if let known = request.known[queue.queueID] {
+                    queue.instances = known.instances
+                    queue.instancesVersion = known.instancesVersion
+                }
                 guard let token = try row["claim_token", as: String?.self], tokens[queue.queueID] == token
                 else { return nil }
                 return (QueueClaim(queueID: queue.queueID, token: token), queue)
@@ -91,8 +107,8 @@ extension EngineStore: EngineStorage {
         }
     }
 
-    private static func parts(of queues: [String]) -> [PostgresQuery] {
-        [instances(of: queues), openAttempts(of: queues), PartitionFacts.query]
+    private static func parts(of queues: [String], _ instances: PostgresQuery) -> [PostgresQuery] {
+        [instances, openAttempts(of: queues), PartitionFacts.query]
     }
 
     package func renew(_ claims: [QueueClaim]) async throws {

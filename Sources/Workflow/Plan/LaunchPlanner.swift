@@ -9,6 +9,8 @@ struct LaunchPlanner {
     private let queue: QueueSnapshot
     private let steps: [StepID: PlannedStep]
     private let gates: InstanceGates
+    /// Steps whose instances depend on no others: most of the large queues'.
+    private let independent: Set<StepID>
     /// The names an instance reads, where it reads any.
     private let inputs: [InstanceID: [String]]
     private var placesLeft: Int
@@ -17,6 +19,11 @@ struct LaunchPlanner {
         self.queue = queue
         steps = Dictionary(queue.plan.steps.map { ($0.id, $0) }) { first, _ in first }
         gates = InstanceGates(queue, layout)
+        independent = Set(
+            queue.plan.steps.filter { step in
+                step.input == nil && step.earlierSteps.isEmpty && step.when.isEmpty
+                    && (queue.plan.transport != .shared || !step.target.isProducer)
+            }.map(\.id))
         inputs = Dictionary(
             layout.instances.values.joined().filter { !$0.inputs.isEmpty }.map { ($0.id, $0.inputs) },
             uniquingKeysWith: { first, _ in first })
@@ -28,8 +35,13 @@ struct LaunchPlanner {
 
     /// The places a unit holds.
     private func places(of unit: PlanLayout.Unit) -> Int {
-        let states = unit.members.compactMap { queue.instances[$0]?.machine.state }
-        return states.contains(where: \.hasLiveAttempt) ? states.count { !$0.isFinal } : 0
+        var (isLive, open) = (false, 0)
+        for id in unit.members {
+            guard let state = queue.instances[id]?.machine.state, !state.isFinal else { continue }
+            open += 1
+            if state.hasLiveAttempt { isLive = true }
+        }
+        return isLive ? open : 0
     }
 
     mutating func consider(_ unit: PlanLayout.Unit) {
@@ -69,12 +81,13 @@ struct LaunchPlanner {
     private func notBefore(_ id: InstanceID) -> Int64 { queue.instances[id]?.notBefore ?? 0 }
 
     private func gate(of id: InstanceID) -> InstanceGates.Gate {
-        steps[id.step].map { gates.gate(of: id, $0) } ?? .open
+        guard !independent.contains(id.step) else { return .open }
+        return steps[id.step].map { gates.gate(of: id, $0) } ?? .open
     }
 
     /// Ends what can never succeed, or need not run.
     private func settle(_ id: InstanceID) -> QueuePlanner.Decision? {
-        guard let machine = queue.instances[id]?.machine else { return nil }
+        guard !independent.contains(id.step), let machine = queue.instances[id]?.machine else { return nil }
         if machine.isWanted, let (other, reason) = lostPartner(of: id) {
             guard !machine.hasBegun else { return .cancel(id, reason: reason) }
             return .skip(id, reason: other.isSuccess ? SkipReason.conditionNotMet : reason)

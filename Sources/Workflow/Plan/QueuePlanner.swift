@@ -83,7 +83,7 @@ package enum QueuePlanner {
             return left <= 0
         }
         let queueIsOver = isOver(queue.elapsed, queue.plan.timeoutSeconds)
-        for step in queue.plan.steps {
+        for step in queue.plan.steps where queueIsOver || step.timeoutSeconds != nil {
             for planned in layout.instances[step.id] ?? [] {
                 guard let instance = queue.instances[planned.id], !instance.machine.state.isFinal,
                     instance.machine.isWanted
