@@ -171,40 +171,6 @@ struct EngineStorageContract {
     }
 
     @Test(arguments: StorageKind.allCases)
-    func `a look that is told what the last one left sees what it and others changed`(
-        kind: StorageKind
-    ) async throws {
-        try await kind.withStage { stage in
-            let symbols = ["ADAUSDT", "BTCUSDT", "ETHUSDT"]
-            let (id, other) = (
-                try await stage.create("a", symbols: symbols), try await stage.create("b", symbols: symbols)
-            )
-            let claims = [id, other].map { QueueClaim(queueID: $0, token: "x") }
-            let begin: @Sendable (inout QueueState, LookFacts) -> LookPlan = { queue, facts in
-                queue.apply(.begin, Stage.context(facts))
-                for id in queue.plan.instances.prefix(2) {
-                    let control = ControlPosition(partition: 0, offset: 0)
-                    queue.apply(.createAttempt(id, control), Stage.context(facts))
-                }
-                return .hold()
-            }
-            var known = try await stage.look(.due(limit: 8, token: "x"), begin).map(\.queue)
-            _ = try await stage.renew("one")
-            for (seq, status) in [(Int64(1), QueueEvent.Status.started), (2, .finished)] {
-                let word = try stage.event(id, status, seq: seq)
-                _ = try await stage.apply([Stage.batch([word], at: seq - 1)])
-                known = try await stage.look(.claimed(claims), known: known).map(\.queue)
-                let fresh = try await stage.look(.claimed(claims)).map(\.queue)
-                #expect(known.map(\.machines) == fresh.map(\.machines))
-                let states = try #require(known.first { $0.queueID == id }).machines.mapValues(\.state)
-                #expect(states[try Stage.instance("ADAUSDT")] == .starting)
-                #expect(states[try Stage.instance("BTCUSDT")] == (seq == 1 ? .running : .finished))
-                #expect(states[try Stage.instance("ETHUSDT")] == .waiting)
-            }
-        }
-    }
-
-    @Test(arguments: StorageKind.allCases)
     func `a request wakes a queue that nobody holds`(kind: StorageKind) async throws {
         try await kind.withStage { stage in
             let id = try await stage.create("a")
@@ -288,8 +254,4 @@ struct EngineStorageContract {
             #expect(numbers.count == 8)
         }
     }
-}
-
-extension QueueState {
-    fileprivate var machines: [InstanceID: InstanceMachine] { instances.mapValues(\.machine) }
 }

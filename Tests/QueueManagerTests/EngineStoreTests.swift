@@ -138,23 +138,6 @@ struct EngineStoreTests {
         }
     }
 
-    @Test func `a look reads only the instances that changed since the one before`() async throws {
-        try await withPostgres { pool in
-            let stage = try await StorageStage.postgres(EngineStore(pool), pool)
-            let claim = QueueClaim(
-                queueID: try await stage.create("a", symbols: ["BTCUSDT", "ETHUSDT"]), token: "x")
-            var known = try #require(try await stage.look(.due(limit: 1, token: "x")).first?.queue)
-            // What nobody else can see: it stays where the row is not read again.
-            for id in known.instances.keys { known.instances[id]?.notBefore = -7 }
-            try await pool.execute("UPDATE streamforge.instances SET failures = 3 WHERE instance = 'ETHUSDT'")
-            let seen = try #require(try await stage.look(.claimed([claim]), known: [known]).first?.queue)
-            #expect(seen.instances[try StorageStage.instance("BTCUSDT")]?.notBefore == -7)
-            let changed = try #require(seen.instances[try StorageStage.instance("ETHUSDT")])
-            #expect(changed.machine.failures == 3 && changed.notBefore != -7)
-            #expect(seen.instancesVersion > known.instancesVersion)
-        }
-    }
-
     @Test func `a claim that is not renewed runs out, a renewed one does not`() async throws {
         try await withPostgres { pool in
             let engine = try await EngineFixture(pool)

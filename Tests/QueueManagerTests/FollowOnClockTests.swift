@@ -19,6 +19,25 @@ struct FollowOnClockTests {
         #expect(waits == [.milliseconds(15), .milliseconds(5), .milliseconds(5), nil])
     }
 
+    @Test func `an end after which the next look launches nothing made room for nothing`() throws {
+        let queue = try id()
+        func at(_ milliseconds: Int) -> ContinuousClock.Instant { start + .milliseconds(milliseconds) }
+        clock.read(queue, count: 3, at: at(0))
+        clock.applied(queue, at: at(10))
+        clock.read(queue, count: 1, at: at(12))
+        // Began before: it may not have seen them. And what is not applied was seen by nobody.
+        clock.looked(queue, began: at(9), launches: 0)
+        clock.looked(queue, began: at(11), launches: 2)
+        #expect(clock.requested(queue, at: at(20)) == .milliseconds(20))
+        #expect(clock.requested(queue, at: at(20)) == .milliseconds(20))
+        #expect(clock.requested(queue, at: at(20)) == .milliseconds(8))
+        #expect(clock.requested(queue, at: at(20)) == nil)
+        clock.read(queue, count: 1, at: at(30))
+        clock.applied(queue, at: at(31))
+        clock.looked(queue, began: at(31), launches: 0)
+        #expect(clock.requested(queue, at: at(40)) == nil)
+    }
+
     @Test func `forgets ends that nothing follows`() throws {
         let queue = try id()
         clock.read(queue, count: 1, at: start)

@@ -130,11 +130,10 @@ struct StorageStage: Sendable {
     static let partition: Int32 = 1
 
     func look(
-        _ selection: LookSelection, known: [QueueState] = [],
+        _ selection: LookSelection,
         _ work: @escaping @Sendable (inout QueueState, LookFacts) -> LookPlan = { _, _ in .hold() }
     ) async throws -> [LookResult] {
-        let known = Dictionary(known.map { ($0.queueID, $0) }) { _, newer in newer }
-        let request = LookRequest(selection, known: known) { _ in Self.partition }
+        let request = LookRequest(selection) { _ in Self.partition }
         return try await storage.look(request) { queue, facts, _ in work(&queue, facts) }
     }
 

@@ -6,8 +6,12 @@ import Workflow
 package enum EngineObservation: Sendable {
     case queueCreated(QueueID)
     case queueEnded(QueueID, QueueStatus, reason: String?)
-    /// Final events of a queue were read, at this time.
+    /// Final events of a queue were read, at this time; they are applied next.
     case endsRead(QueueID, count: Int, at: ContinuousClock.Instant)
+    /// They are applied, or could not be.
+    case endsApplied(QueueID, isDone: Bool)
+    /// A look at a queue is over; what it launches follows.
+    case looked(QueueID, began: ContinuousClock.Instant, launches: Int)
     /// A job is asked for now.
     case launchBegun(QueueID)
     case attemptLaunched(QueueID, InstanceID, attempt: Int)
@@ -41,6 +45,9 @@ package struct EngineObserver: Sendable {
             count("streamforge_queues_created_total")
             logger.info("Created queue", metadata: ["queue_id": "\(id)"])
         case .endsRead(let id, let count, let time): followOn.read(id, count: count, at: time)
+        case .endsApplied(let id, true): followOn.applied(id, at: .now)
+        case .endsApplied(let id, false): followOn.forget(id)
+        case .looked(let id, let time, let launches): followOn.looked(id, began: time, launches: launches)
         case .launchBegun(let id):
             guard let waited = followOn.requested(id, at: .now) else { return }
             Timer(label: "streamforge_follow_on_seconds", factory: factory).record(duration: waited)

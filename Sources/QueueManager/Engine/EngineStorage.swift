@@ -87,18 +87,13 @@ package struct LookRequest: Sendable {
     package static let claimMilliseconds: Int64 = 3_000
 
     package var selection: LookSelection
-    /// Queues as the last look under the same claim left them: of their instances a store need read only what
-    /// changed since.
-    package var known: [QueueID: QueueState]
     /// The partition of queue-events that a queue's events go to.
     package var eventPartition: @Sendable (QueueID) -> Int32
 
     package init(
-        _ selection: LookSelection, known: [QueueID: QueueState] = [:],
-        eventPartition: @escaping @Sendable (QueueID) -> Int32
+        _ selection: LookSelection, eventPartition: @escaping @Sendable (QueueID) -> Int32
     ) {
         self.selection = selection
-        self.known = known
         self.eventPartition = eventPartition
     }
 }

@@ -130,6 +130,7 @@ package struct EventSession: Sendable {
         let (policy, jitter) = (reader.policy, reader.jitter)
         reader.crashPoints.reach(.beforeEventApply)
         let turn = reader.looker.begin(Set(batches.flatMap { $0.events.compactMap(\.event?.queueID) }))
+        let ended = noteEnds(in: batches, readAt: readAt)
         let report: ApplyReport
         do {
             report = try await reader.store.apply(batches, owner: reader.replica, look: turn.look) {
@@ -141,11 +142,12 @@ package struct EventSession: Sendable {
             }
         } catch {
             turn.abandon()
+            for queue in ended { reader.observe(.endsApplied(queue, isDone: false)) }
             throw error
         }
         reader.crashPoints.reach(.afterEventApply)
         for batch in batches { owned[batch.from.partition]?.nextOffset = batch.nextOffset }
-        let ended = noteEnds(in: batches, readAt: readAt)
+        for queue in ended { reader.observe(.endsApplied(queue, isDone: true)) }
         reader.observe(.eventsApplied(count: report.applied, skipped: report.skipped))
         await turn.finish(report, ended: ended)
         if report.applied > 0 { reader.changed(report.needsLook) }

@@ -69,6 +69,9 @@ package struct LookPlan: Sendable {
     /// Whether whoever holds the queue goes on holding it.
     package var keepsClaim: Bool { isBusy || !effects.isEmpty }
 
+    /// How many jobs it asks for.
+    var launchCount: Int { effects.count { if case .launch = $0 { true } else { false } } }
+
     mutating func lookAgain(in milliseconds: Int64) {
         lookAgain = min(lookAgain ?? .max, max(milliseconds, 1))
     }

@@ -8,8 +8,6 @@ struct LookFollowUp: Sendable {
     var touched = TouchedEffects()
     /// Other effects are still under way: the claim is kept whatever the look finds.
     var isBusy = false
-    /// As the last look left it, where it is worth handing back; see ``LookRequest/known``.
-    var known: QueueState?
 }
 
 /// Everything a reconciler works with; ports, so that the simulation can put its own in their places.
@@ -91,14 +89,22 @@ struct Looker: Sendable {
         _ selection: LookSelection, _ followUps: [QueueID: LookFollowUp], _ controlEnds: [Int64]?
     ) async throws -> [LookResult] {
         let broker = parts.broker
-        let request = LookRequest(selection, known: followUps.compactMapValues(\.known)) {
-            broker.eventPartition(of: $0)
-        }
+        let request = LookRequest(selection) { broker.eventPartition(of: $0) }
+        let began = ContinuousClock.now
         let results = try await parts.store.look(request) { queue, facts, claim in
             decide(&queue, facts, token: claim.token, followUps[queue.queueID], controlEnds)
         }
-        for result in results { parts.observe(result.queue) }
+        observe(results, began: began)
         return results
+    }
+
+    /// Reports looks that are committed.
+    func observe(_ results: [LookResult], began: ContinuousClock.Instant) {
+        for result in results {
+            parts.observe(
+                .looked(result.queue.queueID, began: began, launches: result.plan.launchCount))
+            parts.observe(result.queue)
+        }
     }
 
     func decide(

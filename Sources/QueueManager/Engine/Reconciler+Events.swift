@@ -48,7 +48,8 @@ struct EventTurn: Sendable {
         let new = report.looked.filter { $0.claim.token == look.token && !$0.plan.effects.isEmpty }
         if reconciler.state.settle(granted, new.map(\.claim)) { reconciler.wakeups.signalHere() }
         reconciler.held.noteLooked(report.looked.map(\.claim.queueID))
-        for result in report.looked { reconciler.parts.observe(result.queue) }
+        // They saw what was applied with them.
+        reconciler.looker.observe(report.looked, began: .now)
         reconciler.announce(report.looked)
         for one in held { one.resume(byClaim[one.followUp.claim].map { .looked($0) } ?? .left) }
         reconciler.news.tell(ended)

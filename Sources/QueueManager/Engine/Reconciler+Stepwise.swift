@@ -92,8 +92,7 @@ extension Reconciler {
             }
             defer { operations = [] }
             return LookFollowUp(
-                claim: current.claim, operations: operations, touched: touched, isBusy: isBusy,
-                known: current.queue)
+                claim: current.claim, operations: operations, touched: touched, isBusy: isBusy)
         }
     }
 }

@@ -6,7 +6,7 @@ extension EngineStore: EngineStorage {
         _ request: LookRequest, _ work: @Sendable (inout QueueState, LookFacts, QueueClaim) -> LookPlan
     ) async throws -> [LookResult] {
         let (results, freed) = try await pool.withTransaction { transaction in
-            let (claimed, rows) = try await lockAndLoad(request, transaction)
+            let (claimed, rows) = try await lockAndLoad(request.selection, transaction)
             guard !claimed.isEmpty else { return ([LookResult](), Set<Resource>()) }
             var queues = Dictionary(
                 uniqueKeysWithValues: claimed.map { ($0.claim.queueID.rawValue, $0.queue) })
@@ -17,6 +17,7 @@ extension EngineStore: EngineStorage {
             var results: [LookResult] = []
             for (claim, _) in claimed {
                 guard var queue = queues[claim.queueID.rawValue] else { continue }
+                self.known.note(queue)
                 var known = facts.look(request.eventPartition(claim.queueID))
                 known.resources = resources?.view(of: queue)
                 let plan = work(&queue, known, claim)
@@ -41,14 +42,14 @@ extension EngineStore: EngineStorage {
     }
 
     /// Those that changed since; of a queue that is not known, all.
-    private static func instances(of queues: [String], since known: [QueueID: QueueState]) -> PostgresQuery {
-        let versions = Dictionary(
-            uniqueKeysWithValues: known.map { ($0.key.rawValue, $0.value.instancesVersion) })
-        return """
-            SELECT \(raw: InstanceState.columns) FROM streamforge.instances i
-            JOIN unnest(\(queues)::text[], \(queues.map { versions[$0] ?? -1 })::bigint[]) AS x(queue_id, known)
-            ON i.queue_id = x.queue_id AND i.version > x.known
-            """
+    private static func instances(
+        of queues: [QueueID], since known: [QueueID: InstanceCache.Entry]
+    ) -> PostgresQuery {
+        """
+        SELECT \(raw: InstanceState.columns) FROM streamforge.instances i
+        JOIN unnest(\(queues.map(\.rawValue))::text[], \(queues.map { known[$0]?.version ?? -1 })::bigint[])
+        AS x(queue_id, known) ON i.queue_id = x.queue_id AND i.version > x.known
+        """
     }
 
     /// Those whose jobs are not known to be gone.
@@ -64,9 +65,9 @@ extension EngineStore: EngineStorage {
     /// - Returns: the queues, locked, and rows of their instances, their open attempts and the partitions; of
     ///   no queue there are no rows.
     private func lockAndLoad(
-        _ request: LookRequest, _ transaction: PostgresConnection
+        _ selection: LookSelection, _ transaction: PostgresConnection
     ) async throws -> (queues: [ClaimedQueue], rows: [PostgresResult]) {
-        switch request.selection {
+        switch selection {
         case .due(let limit, let token):
             let rows = try await transaction.execute(
                 """
@@ -75,30 +76,27 @@ extension EngineStore: EngineStorage {
                 FOR UPDATE SKIP LOCKED
                 """)
             guard !rows.isEmpty else { return ([], []) }
-            let queues = try rows.map { row in
-                let queue = try QueueState(row, plans)
-                return (QueueClaim(queueID: queue.queueID, token: token), queue)
-            }
-            let ids = queues.map(\.0.queueID.rawValue)
-            return (queues, try await transaction.execute(Self.parts(of: ids, Self.instances(of: ids))))
+            var queues = try rows.map { try QueueState($0, plans) }
+            let entries = known.entries(of: queues.map(\.queueID))
+            for index in queues.indices { queues[index].recall(entries[queues[index].queueID]) }
+            let parts = try await transaction.execute(Self.parts(of: queues.map(\.queueID), since: entries))
+            return (queues.map { (QueueClaim(queueID: $0.queueID, token: token), $0) }, parts)
         case .claimed(let claims):
-            let ids = claims.map(\.queueID.rawValue)
+            let ids = claims.map(\.queueID)
+            let entries = known.entries(of: ids)
             // In a fixed order, so that two transactions cannot wait for each other. Each statement sees what
             // was written before it began: the second ones see what the lock had to wait for.
             var results = try await transaction.execute(
                 [
                     """
                     SELECT \(raw: QueueState.columns) FROM streamforge.queues
-                    WHERE queue_id = ANY(\(ids)::text[]) ORDER BY queue_id FOR UPDATE
+                    WHERE queue_id = ANY(\(ids.map(\.rawValue))::text[]) ORDER BY queue_id FOR UPDATE
                     """
-                ] + Self.parts(of: ids, Self.instances(of: ids, since: request.known)))
+                ] + Self.parts(of: ids, since: entries))
             let tokens = Dictionary(claims.map { ($0.queueID, $0.token) }) { _, newer in newer }
             let queues = try results.removeFirst().compactMap { row -> ClaimedQueue? in
                 var queue = try QueueState(row, plans)
-                if let known = request.known[queue.queueID] {
-                    queue.instances = known.instances
-                    queue.instancesVersion = known.instancesVersion
-                }
+                queue.recall(entries[queue.queueID])
                 guard let token = try row["claim_token", as: String?.self], tokens[queue.queueID] == token
                 else { return nil }
                 return (QueueClaim(queueID: queue.queueID, token: token), queue)
@@ -107,8 +105,13 @@ extension EngineStore: EngineStorage {
         }
     }
 
-    private static func parts(of queues: [String], _ instances: PostgresQuery) -> [PostgresQuery] {
-        [instances, openAttempts(of: queues), PartitionFacts.query]
+    private static func parts(
+        of queues: [QueueID], since known: [QueueID: InstanceCache.Entry]
+    ) -> [PostgresQuery] {
+        [
+            instances(of: queues, since: known), openAttempts(of: queues.map(\.rawValue)),
+            PartitionFacts.query,
+        ]
     }
 
     package func renew(_ claims: [QueueClaim]) async throws {

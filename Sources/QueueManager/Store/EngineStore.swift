@@ -7,6 +7,7 @@ package struct EngineStore: Sendable {
     let pool: PostgresPool
     let limits: InstanceLimits
     let plans = PlanCache()
+    let known = InstanceCache()
 
     /// For the connections of a pool that an engine works with.
     ///

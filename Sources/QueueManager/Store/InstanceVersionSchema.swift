@@ -10,6 +10,8 @@ enum InstanceVersionSchema {
             -- all up to the highest that it sees.
             ALTER TABLE streamforge.instances ADD COLUMN version bigint NOT NULL DEFAULT 0;
             -- A trigger, so that no writer can forget it, also not one of an older release.
+            ALTER TABLE streamforge.instances
+                ALTER COLUMN version SET DEFAULT nextval('streamforge.instance_versions');
             CREATE FUNCTION streamforge.number_instance_change() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
                 NEW.version := nextval('streamforge.instance_versions');
