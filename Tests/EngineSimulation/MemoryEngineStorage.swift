@@ -316,7 +316,6 @@ extension MemoryEngineStorage: EngineStorage {
     private func mayLook(at stored: StoredQueue, _ look: EventLook) -> Bool {
         (stored.claimToken == nil || handedIn(stored, look) != nil)
             && !resources.limits.concern(stored.state.plan)
-            && stored.state.instances.count <= ApplyReport.lookInstancesMax
     }
 
     /// Writes down what came of the effects of a queue that was handed in.

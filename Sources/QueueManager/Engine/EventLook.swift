@@ -27,8 +27,11 @@ package struct EventLook: Sendable {
 
 /// What became of the events of some batches.
 package struct ApplyReport: Sendable {
-    /// Queues of at most this many instances are looked at together with their events.
+    /// Queues of at most this many instances are looked at together with all their events, larger ones together
+    /// with those that end attempts.
     package static let lookInstancesMax = 16
+    /// Of all large queues that are looked at in one transaction: events must not wait for long.
+    package static let instancesMax = Plan.instancesMax
 
     package var applied = 0
     /// Repeats, and events of queues or attempts that are not known.

@@ -127,7 +127,8 @@ extension EngineStore {
     }
 
     /// Moves the offsets, locks the queues that events name and reads the instances and attempts they name; all
-    /// of those of small queues that may be looked at and that nothing limits.
+    /// of those of queues that may be looked at and that nothing limits: what others compete for is left to the
+    /// reconciler. Large queues are looked at only when an attempt has ended.
     private func loadConcerned(
         by batches: [EventBatch], owner: String, _ look: EventLook?, _ transaction: PostgresConnection
     ) async throws -> Concerned {
@@ -149,13 +150,20 @@ extension EngineStore {
             PartitionFacts.query,
         ])
         try Self.checkMoved(results[0], batches)
+        let ending = Set(events.filter(\.finished).map(\.queueID))
+        var instancesLeft = ApplyReport.instancesMax
         var queues: [QueueID: QueueState] = [:]
         var free: [QueueID: Int32] = [:]
         var held: [QueueID: QueueClaim] = [:]
         for row in results[1] {
             let queue = try QueueState(row, plans)
             queues[queue.queueID] = queue
-            guard let look, isSmall(queue.plan) else { continue }
+            guard let look, !limits.concern(queue.plan) else { continue }
+            let count = plans.instanceCount(of: queue.plan)
+            if count > ApplyReport.lookInstancesMax {
+                guard ending.contains(queue.queueID), count <= instancesLeft else { continue }
+                instancesLeft -= count
+            }
             let token = try row["claim_token", as: String?.self]
             if let token, let claim = look.held[queue.queueID], claim.token == token {
                 held[queue.queueID] = claim
@@ -164,11 +172,13 @@ extension EngineStore {
             }
             free[queue.queueID] = partitions[queue.queueID]
         }
-        let whole = free.keys.map(\.rawValue)
+        let whole = Array(free.keys)
         var (instances, attempts) = ([PostgresQuery](), [Self.attempts(keys)])
         if !whole.isEmpty {
-            instances.append(Self.instances(of: whole))
-            attempts.append(Self.openAttempts(of: whole))
+            let entries = known.entries(of: whole)
+            for id in whole { queues[id]?.recall(entries[id]) }
+            instances.append(Self.instances(of: whole, since: entries))
+            attempts.append(Self.openAttempts(of: whole.map(\.rawValue)))
         }
         let parts = keys.filter { free[$0.queue] == nil }
         if !parts.isEmpty { instances.append(Self.instances(parts)) }
@@ -179,6 +189,7 @@ extension EngineStore {
         for row in rows.dropFirst(instances.count).joined() {
             try queues[try row.queueID("queue_id")]?.addAttempt(row)
         }
+        for id in whole { queues[id].map(known.note) }
         return Concerned(queues: queues, free: free, held: held, facts: try PartitionFacts(results[2]))
     }
 
@@ -200,10 +211,6 @@ extension EngineStore {
         """
     }
 
-    /// Whether a queue is looked at together with its events; what others compete for is left to the reconciler.
-    private func isSmall(_ plan: Plan) -> Bool {
-        !limits.concern(plan) && plans.instanceCount(of: plan) <= ApplyReport.lookInstancesMax
-    }
 }
 
 private struct AttemptKey: Hashable {

@@ -35,14 +35,8 @@ extension EngineStore: EngineStorage {
         return results
     }
 
-    static func instances(of queues: [String]) -> PostgresQuery {
-        """
-        SELECT \(raw: InstanceState.columns) FROM streamforge.instances i WHERE i.queue_id = ANY(\(queues)::text[])
-        """
-    }
-
     /// Those that changed since; of a queue that is not known, all.
-    private static func instances(
+    static func instances(
         of queues: [QueueID], since known: [QueueID: InstanceCache.Entry]
     ) -> PostgresQuery {
         """
