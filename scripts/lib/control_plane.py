@@ -39,9 +39,8 @@ def free_ports(count: int) -> list[int]:
 
 
 class ControlPlane:
-    def __init__(self, scripts: Path, folder: Path, niceness: int = 0):
-        """niceness: of all that is started; above 0 it leaves the processors to whoever is measured beside it."""
-        self.scripts, self.folder, self.niceness = scripts, folder, niceness
+    def __init__(self, scripts: Path, folder: Path):
+        self.scripts, self.folder = scripts, folder
         # Short: sockets lie there.
         self.run = folder / "run"
         ports = dict(zip(PORTS, free_ports(len(PORTS))))
@@ -83,7 +82,7 @@ class ControlPlane:
         with open(log, "wb") as errors:
             try:
                 return subprocess.run(
-                    ["nice", "-n", str(self.niceness), self.scripts / program], env=self.environment, stdin=subprocess.DEVNULL,
+                    [self.scripts / program], env=self.environment, stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE, stderr=errors, check=False, timeout=seconds,
                 )  # fmt: skip
             except (OSError, subprocess.TimeoutExpired) as error:

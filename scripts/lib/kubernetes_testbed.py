@@ -29,8 +29,7 @@ class Node(Part):
         self.testbed = testbed
 
     def command(self) -> list[str]:
-        niceness = str(self.testbed.plane.niceness)
-        return ["nice", "-n", niceness, sys.executable, str(self.testbed.scripts / "fakelet.py")]
+        return [sys.executable, str(self.testbed.scripts / "fakelet.py")]
 
     def environment(self) -> dict[str, str]:
         own = {"FAKELET_NODE": self.name, "FAKELET_DIR": str(self.testbed.folder / self.name)}
@@ -47,10 +46,10 @@ class Node(Part):
 class Testbed:
     """The control plane and its two nodes."""
 
-    def __init__(self, scripts: Path, programs: Path, folder: Path, niceness: int = 0):
+    def __init__(self, scripts: Path, programs: Path, folder: Path):
         self.scripts, self.folder = scripts, folder
         self.programs = programs
-        self.plane = ControlPlane(scripts, folder, niceness)
+        self.plane = ControlPlane(scripts, folder)
         self.port = self.plane.port
         self.kubeconfig = Path()
         self.second = Node(self)

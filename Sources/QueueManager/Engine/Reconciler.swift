@@ -26,6 +26,8 @@ package struct Reconciler: Service {
     /// Older ends of queue-control are as right: workers only read a little more.
     static let controlRefresh = Duration.seconds(5)
     static let renewInterval = Duration.seconds(1)
+    /// See ``EndHints``: an attempt that says nothing before it ends is noticed no later than this.
+    static let hintWindow = Duration.milliseconds(500)
     /// See ``HeldFollowUps``.
     static let heldTick = Duration.milliseconds(50)
 
@@ -46,11 +48,12 @@ package struct Reconciler: Service {
     package func run() async throws {
         await withDiscardingTaskGroup { group in
             group.addTask {
-                for await id in parts.launcher.ends.cancelOnGracefulShutdown() {
-                    // If this fails the next look, half a second later, sees the end all the same.
+                let hints = EndHints(window: Self.hintWindow) { id in
+                    // If this fails the next poll sees the end all the same.
                     try? await parts.store.requestLook(at: id)
                     wakeups.signal()
                 }
+                await hints.run(parts.launcher.ends.cancelOnGracefulShutdown())
             }
             group.addTask {
                 await loop("control ends", observe: parts.observe) {

@@ -140,24 +140,29 @@ extension EngineStore {
                 batch.events.compactMap { $0.event.map { ($0.queueID, batch.from.partition) } }
             }
         ) { first, _ in first }
-        // In a fixed order, so that two readers cannot wait for each other.
-        let results = try await transaction.execute([
+        let entries = known.entries(of: partitions.keys)
+        // Of queues whose instances are known, what is new is read at once.
+        let first = Rows(
+            whole: Set(entries.keys), known: entries, keys: keys.filter { entries[$0.queue] != nil })
+        // In a fixed order, so that two readers cannot wait for each other. Each statement sees what was written
+        // before it began: those after the lock see what it had to wait for.
+        let head = [
             Self.moveOffsets(batches, owner: owner),
             """
             SELECT \(raw: QueueState.columns) FROM streamforge.queues
             WHERE queue_id = ANY(\(partitions.keys.map(\.rawValue))::text[]) ORDER BY queue_id FOR UPDATE
             """,
             PartitionFacts.query,
-        ])
+        ]
+        let results = try await transaction.execute(head + first.queries)
         try Self.checkMoved(results[0], batches)
         let ending = Set(events.filter(\.finished).map(\.queueID))
+        var concerned = Concerned(facts: try PartitionFacts(results[2]))
         var instancesLeft = ApplyReport.instancesMax
-        var queues: [QueueID: QueueState] = [:]
-        var free: [QueueID: Int32] = [:]
-        var held: [QueueID: QueueClaim] = [:]
         for row in results[1] {
-            let queue = try QueueState(row, plans)
-            queues[queue.queueID] = queue
+            var queue = try QueueState(row, plans)
+            queue.recall(entries[queue.queueID])
+            concerned.queues[queue.queueID] = queue
             guard let look, !limits.concern(queue.plan) else { continue }
             let count = plans.instanceCount(of: queue.plan)
             if count > ApplyReport.lookInstancesMax {
@@ -166,34 +171,55 @@ extension EngineStore {
             }
             let token = try row["claim_token", as: String?.self]
             if let token, let claim = look.held[queue.queueID], claim.token == token {
-                held[queue.queueID] = claim
+                concerned.held[queue.queueID] = claim
             } else if token != nil {
                 continue
             }
-            free[queue.queueID] = partitions[queue.queueID]
+            concerned.free[queue.queueID] = partitions[queue.queueID]
         }
-        let whole = Array(free.keys)
-        var (instances, attempts) = ([PostgresQuery](), [Self.attempts(keys)])
-        if !whole.isEmpty {
-            let entries = known.entries(of: whole)
-            for id in whole { queues[id]?.recall(entries[id]) }
-            instances.append(Self.instances(of: whole, since: entries))
-            attempts.append(Self.openAttempts(of: whole.map(\.rawValue)))
+        try first.add(results.dropFirst(head.count), to: &concerned.queues)
+        let rest = Rows(
+            whole: Set(concerned.free.keys.filter { entries[$0] == nil }), known: [:],
+            keys: keys.filter { entries[$0.queue] == nil })
+        if !rest.queries.isEmpty {
+            try rest.add(try await transaction.execute(rest.queries)[...], to: &concerned.queues)
         }
-        let parts = keys.filter { free[$0.queue] == nil }
-        if !parts.isEmpty { instances.append(Self.instances(parts)) }
-        let rows = try await transaction.execute(instances + attempts)
-        for row in rows.prefix(instances.count).joined() {
-            try queues[try row.queueID("queue_id")]?.addInstance(row)
-        }
-        for row in rows.dropFirst(instances.count).joined() {
-            try queues[try row.queueID("queue_id")]?.addAttempt(row)
-        }
-        for id in whole { queues[id].map(known.note) }
-        return Concerned(queues: queues, free: free, held: held, facts: try PartitionFacts(results[2]))
+        for id in first.whole.union(rest.whole) { concerned.queues[id].map(known.note) }
+        return concerned
     }
 
-    private static func instances(_ keys: some Collection<AttemptKey>) -> PostgresQuery {
+    /// What is read of the queues that events name.
+    private struct Rows {
+        /// Of these all instances and all open attempts.
+        let whole: Set<QueueID>
+        /// Of these only the instances that changed since.
+        let known: [QueueID: InstanceCache.Entry]
+        /// Of all others the attempts that are named, and their instances.
+        let keys: Set<AttemptKey>
+
+        private var instances: [PostgresQuery] {
+            let parts = keys.filter { !whole.contains($0.queue) }
+            return (whole.isEmpty ? [] : [EngineStore.instances(of: Array(whole), since: known)])
+                + (parts.isEmpty ? [] : [EngineStore.instances(parts)])
+        }
+        private var attempts: [PostgresQuery] {
+            (whole.isEmpty ? [] : [EngineStore.openAttempts(of: whole.map(\.rawValue))])
+                + (keys.isEmpty ? [] : [EngineStore.attempts(keys)])
+        }
+        var queries: [PostgresQuery] { instances + attempts }
+
+        func add(_ results: ArraySlice<PostgresResult>, to queues: inout [QueueID: QueueState]) throws {
+            let count = instances.count
+            for row in results.prefix(count).joined() {
+                try queues[try row.queueID("queue_id")]?.addInstance(row)
+            }
+            for row in results.dropFirst(count).joined() {
+                try queues[try row.queueID("queue_id")]?.addAttempt(row)
+            }
+        }
+    }
+
+    fileprivate static func instances(_ keys: some Collection<AttemptKey>) -> PostgresQuery {
         """
         SELECT \(raw: InstanceState.columns) FROM streamforge.instances i
         JOIN (SELECT DISTINCT * FROM unnest(\(keys.map(\.queue.rawValue))::text[],
@@ -202,7 +228,7 @@ extension EngineStore {
         """
     }
 
-    private static func attempts(_ keys: some Collection<AttemptKey>) -> PostgresQuery {
+    fileprivate static func attempts(_ keys: some Collection<AttemptKey>) -> PostgresQuery {
         """
         SELECT \(raw: AttemptState.columns) FROM streamforge.attempts a
         JOIN unnest(\(keys.map(\.queue.rawValue))::text[], \(keys.map(\.step.rawValue))::text[],
