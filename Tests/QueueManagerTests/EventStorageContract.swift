@@ -173,6 +173,35 @@ struct EventStorageContract {
     }
 
     @Test(arguments: StorageKind.allCases)
+    func `a large queue is looked at with events that end attempts, with all its instances`(
+        kind: StorageKind
+    ) async throws {
+        try await kind.withStage { stage in
+            let symbols = (0...ApplyReport.lookInstancesMax).map { "S\($0)USDT" }
+            let id = try await stage.createStopped("a", symbols: symbols)
+            _ = try await stage.renew("one")
+            let seen = Recorded<[InstanceMachine.State]>()
+            let look = EventLook(token: "look", claimsMax: 8) { queue, _, _ in
+                seen.append(queue.instances.values.map(\.machine.state))
+                return .rest(nil)
+            }
+            let started = try await stage.apply(
+                [Stage.batch([try stage.event(id, .started, seq: 1, symbol: symbols[0])])], look: look)
+            #expect(started.applied == 1 && seen.all.isEmpty)
+            for (place, symbol) in symbols.prefix(3).enumerated() {
+                let word = try stage.event(id, .interrupted, seq: 2, symbol: symbol)
+                let report = try await stage.apply([Stage.batch([word], at: Int64(place) + 1)], look: look)
+                #expect(report.looked.count == 1 && !report.needsLook)
+                let states = try #require(seen.all.last)
+                #expect(states.count == symbols.count)
+                #expect(states.count { $0 == .interrupted } == place + 1)
+            }
+            #expect(seen.all.count == 3)
+            #expect(try await stage.lookDue("y").isEmpty)
+        }
+    }
+
+    @Test(arguments: StorageKind.allCases)
     func `a queue that its holder hands in is followed up before its events, looked at and given back`(
         kind: StorageKind
     ) async throws {
