@@ -8,18 +8,22 @@ package struct EventLook: Sendable {
     package var claimsMax: Int
     /// Claims whose holder handed them in with what came of their effects.
     package var held: [QueueID: QueueClaim]
+    /// Queues that this replica holds and that are not handed in: nobody looks at them here. A hint that spares
+    /// reading them; the claims that are stored decide.
+    package var taken: Set<QueueID>
     /// Applies what came of the effects of a queue that is held; before its events.
     package var followUp: @Sendable (inout QueueState, LookFacts) -> Void
     package var work: @Sendable (inout QueueState, LookFacts, QueueClaim) -> LookPlan
 
     package init(
-        token: String, claimsMax: Int, held: [QueueID: QueueClaim] = [:],
+        token: String, claimsMax: Int, held: [QueueID: QueueClaim] = [:], taken: Set<QueueID> = [],
         followUp: @escaping @Sendable (inout QueueState, LookFacts) -> Void = { _, _ in },
         work: @escaping @Sendable (inout QueueState, LookFacts, QueueClaim) -> LookPlan
     ) {
         self.token = token
         self.claimsMax = claimsMax
         self.held = held
+        self.taken = taken
         self.followUp = followUp
         self.work = work
     }

@@ -37,6 +37,8 @@ package enum QueueEffect: Sendable {
     case kill(AttemptID, then: [QueueOperation]?)
     /// Delete the data topics of a final queue.
     case deleteTopics
+
+    var isLaunch: Bool { if case .launch = self { true } else { false } }
 }
 
 /// Effects of a claimed queue that were carried out, well or not.
@@ -70,7 +72,7 @@ package struct LookPlan: Sendable {
     package var keepsClaim: Bool { isBusy || !effects.isEmpty }
 
     /// How many jobs it asks for.
-    var launchCount: Int { effects.count { if case .launch = $0 { true } else { false } } }
+    var launchCount: Int { effects.count(where: \.isLaunch) }
 
     mutating func lookAgain(in milliseconds: Int64) {
         lookAgain = min(lookAgain ?? .max, max(milliseconds, 1))
@@ -116,6 +118,8 @@ package struct LookPlanner: Sendable {
         } else {
             planAhead(queue, decided ?? QueuePlanner.decide(queue.snapshot(now: facts.now)), &plan)
         }
+        // A place stands empty until its job is asked for: that comes before questions about others.
+        plan.effects = plan.effects.filter(\.isLaunch) + plan.effects.filter { !$0.isLaunch }
         return plan
     }
 

@@ -29,6 +29,7 @@ struct EventTurn: Sendable {
         let (looker, controlEnds) = (reconciler.looker, reconciler.state.controlEnds)
         look = EventLook(
             token: reconciler.token(number), claimsMax: granted, held: followUps.mapValues(\.claim),
+            taken: Set(reconciler.state.claims.map(\.queueID)).subtracting(followUps.keys),
             followUp: { queue, facts in
                 guard let followUp = followUps[queue.queueID] else { return }
                 looker.apply(followUp, to: &queue, facts)

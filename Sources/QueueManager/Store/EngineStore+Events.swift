@@ -141,9 +141,11 @@ extension EngineStore {
             }
         ) { first, _ in first }
         let entries = known.entries(of: partitions.keys)
-        // Of queues whose instances are known, what is new is read at once.
+        let ending = Set(events.filter(\.finished).map(\.queueID))
+        // Of queues that are known to be large, what is wanted of them is read at once.
         let first = Rows(
-            whole: Set(entries.keys), known: entries, keys: keys.filter { entries[$0.queue] != nil })
+            whole: ending.filter { entries[$0] != nil && look?.taken.contains($0) == false }, known: entries,
+            keys: keys.filter { entries[$0.queue] != nil })
         // In a fixed order, so that two readers cannot wait for each other. Each statement sees what was written
         // before it began: those after the lock see what it had to wait for.
         let head = [
@@ -156,12 +158,11 @@ extension EngineStore {
         ]
         let results = try await transaction.execute(head + first.queries)
         try Self.checkMoved(results[0], batches)
-        let ending = Set(events.filter(\.finished).map(\.queueID))
         var concerned = Concerned(facts: try PartitionFacts(results[2]))
         var instancesLeft = ApplyReport.instancesMax
         for row in results[1] {
             var queue = try QueueState(row, plans)
-            queue.recall(entries[queue.queueID])
+            if first.whole.contains(queue.queueID) { queue.recall(entries[queue.queueID]) }
             concerned.queues[queue.queueID] = queue
             guard let look, !limits.concern(queue.plan) else { continue }
             let count = plans.instanceCount(of: queue.plan)
@@ -179,9 +180,10 @@ extension EngineStore {
         }
         try first.add(results.dropFirst(head.count), to: &concerned.queues)
         let rest = Rows(
-            whole: Set(concerned.free.keys.filter { entries[$0] == nil }), known: [:],
+            whole: Set(concerned.free.keys).subtracting(first.whole), known: entries,
             keys: keys.filter { entries[$0.queue] == nil })
         if !rest.queries.isEmpty {
+            for id in rest.whole { concerned.queues[id]?.recall(entries[id]) }
             try rest.add(try await transaction.execute(rest.queries)[...], to: &concerned.queues)
         }
         for id in first.whole.union(rest.whole) { concerned.queues[id].map(known.note) }

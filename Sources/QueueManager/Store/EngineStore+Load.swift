@@ -42,6 +42,23 @@ final class PlanCache: Sendable {
     }
 }
 
+/// Handles of jobs, decoded before: each look at a queue reads those of all its open attempts.
+final class JobHandles: Sendable {
+    static let shared = JobHandles()
+    private static let handlesMax = 4_096
+    private let handles = Mutex<[String: JobHandle]>([:])
+
+    func handle(_ text: String) throws(MessageError) -> JobHandle {
+        if let known = handles.withLock({ $0[text] }) { return known }
+        let handle = try MessageCodec.decode(JobHandle.self, fromText: text)
+        handles.withLock { handles in
+            if handles.count >= Self.handlesMax { handles.removeAll() }
+            handles[text] = handle
+        }
+        return handle
+    }
+}
+
 /// Milliseconds of a timestamp column, null stays null.
 func milliseconds(_ column: String, as name: String? = nil) -> String {
     "(extract(epoch FROM \(column)) * 1000)::bigint AS \(name ?? column)"
@@ -112,9 +129,7 @@ extension QueueState {
                 offset: try row["control_offset", as: Int64.self]),
             leaseUntil: try row["lease_until", as: Int64.self],
             leaseBlind: try row["lease_blind_ms", as: Int64.self])
-        attempt.handle = try row["handle", as: String?.self].map {
-            try MessageCodec.decode(JobHandle.self, fromText: $0)
-        }
+        attempt.handle = try row["handle", as: String?.self].map { try JobHandles.shared.handle($0) }
         attempt.workerID = try row["worker_id", as: String?.self]
         attempt.lastEventSeq = try row["last_event_seq", as: Int64.self]
         attempt.status = try row["status", as: String.self]

@@ -11,7 +11,6 @@ struct LaunchPlanner {
     private let gates: InstanceGates
     /// Steps whose instances depend on no others: most of the large queues'.
     private let independent: Set<StepID>
-    /// The names an instance reads, where it reads any.
     private let inputs: [InstanceID: [String]]
     private var placesLeft: Int
 
@@ -24,9 +23,7 @@ struct LaunchPlanner {
                 step.input == nil && step.earlierSteps.isEmpty && step.when.isEmpty
                     && (queue.plan.transport != .shared || !step.target.isProducer)
             }.map(\.id))
-        inputs = Dictionary(
-            layout.instances.values.joined().filter { !$0.inputs.isEmpty }.map { ($0.id, $0.inputs) },
-            uniquingKeysWith: { first, _ in first })
+        inputs = layout.inputs
         placesLeft = .max
         if let parallelMax = queue.plan.parallelMax {
             placesLeft = parallelMax - layout.units.reduce(0) { $0 + places(of: $1) }
@@ -45,6 +42,10 @@ struct LaunchPlanner {
     }
 
     mutating func consider(_ unit: PlanLayout.Unit) {
+        // Most units of large queues, of which each look has to go through all.
+        if unit.members.count == 1, independent.contains(unit.members[0].step) {
+            return considerAlone(unit.members[0])
+        }
         let open = unit.members.filter { queue.instances[$0].map { !$0.machine.state.isFinal } ?? false }
         guard !open.isEmpty else { return }
         let settled = open.compactMap { settle($0) }
@@ -67,6 +68,17 @@ struct LaunchPlanner {
                 // Smaller units that come later must not keep it out for ever.
                 placesLeft = 0
             }
+        }
+    }
+
+    /// The same for an instance that depends on no other.
+    private mutating func considerAlone(_ id: InstanceID) {
+        guard let instance = queue.instances[id], instance.machine.state == .waiting else { return }
+        if instance.notBefore > queue.now {
+            decisions.append(.lookAgain(at: instance.notBefore))
+        } else if placesLeft > 0 {
+            placesLeft -= 1
+            decisions.append(.launch(id))
         }
     }
 

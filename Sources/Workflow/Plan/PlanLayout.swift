@@ -9,11 +9,15 @@ package struct PlanLayout: Sendable {
     package let instances: [StepID: [PlannedInstance]]
     /// In the order of their first instances.
     package let units: [Unit]
+    /// The names an instance reads, where it reads any.
+    let inputs: [InstanceID: [String]]
 
     package init(_ plan: Plan) {
         let pairs = plan.steps.map { ($0.id, plan.instances(of: $0)) }
         instances = Dictionary(pairs) { first, _ in first }
         let all = pairs.flatMap(\.1)
+        inputs = Dictionary(all.filter { !$0.inputs.isEmpty }.map { ($0.id, $0.inputs) }) { first, _ in first
+        }
         var groups = Groups(count: all.count)
         let places = Dictionary(
             all.enumerated().map { ($0.element.id, $0.offset) }, uniquingKeysWith: { first, _ in first })
