@@ -24,7 +24,7 @@ KILLS_OF_STEP = {"load": 3, "store": 3, "graph": 2, "train": 2, "infer": 1}
 RUN_SECONDS_MAX = 400
 # Records a second and symbol: 2,016 candles take 10 s.
 PACE = 200
-PARAMETERS = {"interval": "5m", "window": 288, "stride": 12, "top_k": 4, "horizon": 12, "epochs": 20}
+PARAMETERS = {"interval": "5m", "window": 288, "stride": 12, "top_k": 4, "horizon": 12, "epochs": 60}
 # What makes a model: these must be equal, whatever was killed.
 PREDICTED = ("symbol", "as_of", "until", "probabilities", "direction")
 SAME = ("weights_sha256", "metrics", "graph_version", "graph_helps")
@@ -179,7 +179,7 @@ class Plan:
     """Whom one run kills: of each step some workers, each at a moment of its life drawn by lot, and the queue-manager."""
 
     # After so many seconds of a worker's life at most; one that has ended by then is spared.
-    LIFE_SECONDS = {"load": 8.0, "store": 8.0, "graph": 1.0, "train": 4.0, "infer": 0.4}
+    LIFE_SECONDS = {"load": 8.0, "store": 8.0, "graph": 1.0, "train": 1.5, "infer": 0.4}
 
     def __init__(self, chance: random.Random):
         self.chance = chance
