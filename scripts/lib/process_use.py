@@ -27,26 +27,6 @@ def tree(root: int | None) -> list[int]:
     return found
 
 
-def give_precedence(roots: list[int | None], niceness: int) -> bool:
-    """Lets these processes, and those that they have started by now, go before others.
-
-    Linux shares a processor first among sessions, then among the threads of one: both get the niceness.
-    Returns whether the system let us.
-    """
-    try:
-        for pid in {pid for root in roots for pid in tree(root)}:
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
-            group = Path(f"/proc/{pid}/autogroup")
-            if group.exists():
-                group.write_text(str(niceness))
-    except PermissionError:
-        return False
-    except OSError:
-        pass  # it has just ended; the others get theirs the next time
-    return True
-
-
 @dataclass(frozen=True)
 class CPU:
     """CPU seconds of a process, and of its descendants, those that have ended included."""
