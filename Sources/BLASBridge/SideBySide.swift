@@ -6,7 +6,7 @@ import Dispatch
 /// - Parameter size: of all the work, in numbers to be worked on.
 package func sideBySide(_ count: Int, size: Int, _ body: (Int) -> Void) {
     // Below this a second thread costs more than it saves.
-    guard size >= 100_000 else { return (0..<count).forEach(body) }
+    guard size >= 20_000 else { return (0..<count).forEach(body) }
     withoutActuallyEscaping(body) { body in
         // The caller's promise, see above.
         nonisolated(unsafe) let body = body
