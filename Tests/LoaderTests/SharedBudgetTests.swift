@@ -85,8 +85,9 @@ struct SharedBudgetTests {
                 #expect(answers["429"] == nil)
                 #expect(answers["418"] == nil)
                 #expect(peaks.allSatisfy { $0 <= Self.weightMax }, "\(peaks)")
-                // 72 may be used. A busy machine does not use up every window, but one of them.
-                #expect(peaks.max() ?? 0 >= 66, "\(peaks)")
+                // 72 may be used; the windows between the first and the last are.
+                let whole = peaks.dropFirst(2).dropLast()
+                #expect(whole.max() ?? 0 >= 66, "\(peaks)")
                 for loader in 0..<Self.loaders {
                     let records = try await Records.read(
                         stage.bench.kafka, TopicPartition(topic, Int32(loader)), .candle)

@@ -46,8 +46,9 @@ package protocol EngineStorage: Sendable {
 
     /// Applies events and moves the offsets of their partitions, all or nothing.
     ///
-    /// Small queues that want to be looked at, and that nobody holds or whose holder hands them in, are looked at in
-    /// the same transaction; see ``EventLook``. Without `look` events are only applied.
+    /// Queues that want to be looked at, and that nobody holds or whose holder hands them in, are looked at in the
+    /// same transaction, large ones when an attempt has ended; see ``EventLook``. Without `look` events are only
+    /// applied.
     /// - Throws: ``PartitionLost`` when another reader has moved an offset or owns a partition.
     func apply(
         _ batches: [EventBatch], owner: String, look: EventLook?,
