@@ -84,11 +84,19 @@ import Workflow
             // The window turned between question and Date: the count may be the old one's.
             account.settle(ticket, Self.answer(90, second: 360), now: 2)
         }
-        let report = account.message(now: 3).report
+        let report = account.farewell(now: 3).report
         #expect(report.window == 6)
         #expect(report.answered == 2)
         #expect(report.lateAnswered == 2)
         #expect(report.reading == nil)
+    }
+
+    @Test func `at the end it tells what it did not send, whatever became of the rest`() {
+        var account = Self.granted(100)
+        let tickets = (0..<3).compactMap { Self.ticket(account.take(2, now: $0)) }
+        account.settle(tickets[0], BudgetAnswer(.unknown), now: 3)
+        account.settle(tickets[1], BudgetAnswer(.unsent), now: 3)
+        #expect(account.farewell(now: 4).unspent == BudgetRest(window: 5, weight: 96))
     }
 
     @Test func `a request that was not sent gives its weight back`() {

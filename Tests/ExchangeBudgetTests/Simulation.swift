@@ -15,9 +15,14 @@ struct Simulation {
         var isStoreFlaky = true
         /// Weight that somebody else spends at the beginning of each window.
         var foreign = 0
+        /// One request in so many is a loader's last; the next one comes in its place. 0: they all stay.
+        var requestsPerLoader: Int64 = 0
+        /// The exchange writes its `Date` from a note that it renews once a second, at any moment of it.
+        var isDateNoted = false
     }
 
     private struct Loader {
+        var name: String
         var account: LeaseAccount
         /// Its own clock less the simulation's.
         let clock: Int64
@@ -31,6 +36,7 @@ struct Simulation {
         case store(Int, LeaseRequest, askedAt: Int64)
         case reply(Int, LeaseRequest, BudgetAction, askedAt: Int64)
         case storeFailed(Int)
+        case leave(name: String, LeaseRequest, clock: Int64, askedAt: Int64)
         case arrive(Int, BudgetTicket)
         case answer(Int, BudgetTicket, BudgetAnswer)
         case foreign(Int64)
@@ -45,6 +51,9 @@ struct Simulation {
     /// The exchange's clock less the simulation's; the budget's is a third one.
     private let exchangeAhead: Int64
     private let budgetAhead: Int64
+    /// When the exchange renews its note of the date, milliseconds after the turn of a second.
+    private let notedAt: Int64
+    private var joined = 0
     private(set) var ours: [Int64: Int] = [:]
     private(set) var total: [Int64: Int] = [:]
     private(set) var refusals = 0
@@ -62,12 +71,19 @@ struct Simulation {
         budget = WeightBudget(limits)
         exchangeAhead = random.next(-600_000...600_000)
         budgetAhead = random.next(-600_000...600_000)
-        var accounts = LeaseAccount.Limits()
-        accounts.inFlightMax = options.weight
-        loaders = (0..<options.loaders).map { _ in
-            Loader(account: LeaseAccount(accounts), clock: random.next(0...1_000_000) - Self.start)
-        }
+        notedAt = random.next(0...999)
+        loaders = []
         self.random = random
+        for _ in 0..<options.loaders { loaders.append(newLoader()) }
+    }
+
+    private mutating func newLoader() -> Loader {
+        joined += 1
+        var limits = LeaseAccount.Limits()
+        limits.inFlightMax = options.weight
+        return Loader(
+            name: "loader \(joined)", account: LeaseAccount(limits),
+            clock: random.next(0...1_000_000) - Self.start)
     }
 
     mutating func run() {
@@ -102,7 +118,7 @@ struct Simulation {
             let time = loaders[index].clock
             // The moment lies between what the loader saw before and what it sees after.
             let action = budget.apply(
-                request, from: "loader \(index)", now: now + budgetAhead,
+                request, from: loaders[index].name, now: now + budgetAhead,
                 loaderTime: (askedAt + time, now + time + random.next(0...5)))
             if options.isStoreFlaky, random.next(0...19) == 0 {
                 schedule(.storeFailed(index), at: now + random.next(5...300))
@@ -115,6 +131,10 @@ struct Simulation {
         case .storeFailed(let index):
             loaders[index].account.failed(now: now + loaders[index].clock)
             schedule(.wake(index), at: now)
+        case .leave(let name, let request, let clock, let askedAt):
+            _ = budget.apply(
+                request, from: name, now: now + budgetAhead,
+                loaderTime: (askedAt + clock, now + clock + random.next(0...5)))
         case .arrive(let index, let ticket): arrive(index, ticket, now: now)
         case .answer(let index, let ticket, let answer):
             loaders[index].account.settle(ticket, answer, now: now + loaders[index].clock)
@@ -129,6 +149,9 @@ struct Simulation {
             loaders[index].isLost = true
             return
         }
+        if options.requestsPerLoader > 0, random.next(1...options.requestsPerLoader) == 1 {
+            return replace(index, now: now)
+        }
         switch loaders[index].account.take(options.weight, now: now + loaders[index].clock) {
         case .go(let ticket):
             // Some requests take long, also over the end of a window.
@@ -140,13 +163,31 @@ struct Simulation {
         }
     }
 
+    /// The loader has nothing under way: it ends in good order, and another begins.
+    private mutating func replace(_ index: Int, now: Int64) {
+        let old = loaders[index]
+        if !options.isStoreFlaky || random.next(0...19) > 0 {
+            let last = old.account.farewell(now: now + old.clock)
+            schedule(
+                .leave(name: old.name, last, clock: old.clock, askedAt: now), at: now + random.next(1...20))
+        }
+        loaders[index] = newLoader()
+        schedule(.wake(index), at: now + random.next(1...50))
+    }
+
+    /// The exchange's `Date` at one of its moments, in seconds.
+    private func date(at time: Int64) -> Int64 {
+        guard options.isDateNoted else { return time / 1_000 }
+        return (time - (time - notedAt) % 1_000) / 1_000
+    }
+
     private mutating func arrive(_ index: Int, _ ticket: BudgetTicket, now: Int64) {
         let window = window(at: now)
         ours[window, default: 0] += ticket.weight
         total[window, default: 0] += ticket.weight
         loaders[index].counted += 1
         let latency = random.next(1...15)
-        let server = (now + latency / 2 + exchangeAhead) / 1_000
+        let server = date(at: now + latency / 2 + exchangeAhead)
         var answer = BudgetAnswer(
             .data,
             reading: WeightReading(

@@ -15,6 +15,19 @@ struct SimulationTests {
         }
     }
 
+    @Test(arguments: [false, true])
+    func `loaders that end give back what they did not send, and no more`(isDateNoted: Bool) {
+        for seed in UInt64(1)...300 {
+            var options = Simulation.Options()
+            options.requestsPerLoader = 15
+            options.isDateNoted = isDateNoted
+            var simulation = Simulation(options, seed: seed)
+            simulation.run()
+            let most = simulation.ours.values.max() ?? 0
+            #expect(most <= options.usable, "seed \(seed): \(most) of \(options.usable)")
+        }
+    }
+
     @Test func `with others behind the address the whole stays within the limit`() {
         for seed in UInt64(1)...100 {
             var options = Simulation.Options()

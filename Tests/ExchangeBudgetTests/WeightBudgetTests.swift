@@ -144,13 +144,36 @@ private struct Table {
         #expect(table.budget.holders["lost"] == nil)
     }
 
-    @Test func `who leaves gives back at once what it did not use`() {
+    @Test func `who leaves gives back at once what it did not send`() throws {
         var table = Table()
         _ = table.granted("a", 80)
         table.report("a", answered: 10, unanswered: 4)
-        #expect(table.budget.apply(.left, from: "a", now: table.now) == .ignore)
+        let rest = BudgetRest(window: try #require(table.budget.window), weight: 66)
+        #expect(table.budget.apply(.left(unspent: rest), from: "a", now: table.now) == .ignore)
         #expect(table.budget.committed == 14)
         #expect(table.granted("b", 100) == 86)
+    }
+
+    @Test func `what was sent and seen answered by nobody stays counted when its loader leaves`() throws {
+        var table = Table()
+        _ = table.granted("a", 80)
+        // 70 are sent. The answers were lost, or bear the date of the second before the window began.
+        table.report("a", answered: 0)
+        let window = try #require(table.budget.window)
+        _ = table.budget.apply(
+            .left(unspent: BudgetRest(window: window, weight: 10)), from: "a", now: table.now)
+        #expect(table.granted("b", 100) == 30)
+    }
+
+    @Test(arguments: [nil, BudgetRest(window: 3, weight: 80)])
+    func `what is left of another window gives nothing back`(unspent: BudgetRest?) {
+        var table = Table()
+        _ = table.granted("a", 80)
+        _ = table.budget.apply(.left(unspent: unspent), from: "a", now: table.now)
+        #expect(table.granted("b", 100) == 20)
+        // In the next window it is free; the last requests of both may have been on their way.
+        table.now += 60_000
+        #expect(table.granted("b", 100) == 100 - 2 * table.budget.limits.inFlightMax)
     }
 
     @Test func `a late answer counts in the window it came in`() {

@@ -35,19 +35,26 @@ struct SharedBudgetTests {
         [
             "INSTANCE": "BENCHUSDT\(loader)", "KAFKA_TOPIC": topic, "KAFKA_PARTITIONS": String(loader),
             "EXCHANGE_BUDGET_URL": pool.configuration.currentURL().revealed,
-            "EXCHANGE_WEIGHT_MAX": String(weightMax), "EXCHANGE_PAGE_ROWS": "150", "LEASE_SECONDS": "3",
+            "EXCHANGE_WEIGHT_MAX": String(weightMax), "EXCHANGE_PAGE_ROWS": "75", "LEASE_SECONDS": "3",
         ]
     }
 
     /// The exchange's own count, each window's highest, until `processes` have ended.
     private static func windows(
-        of exchange: ReplayExchange.Running, while processes: [ChildProcess]
+        of stage: WorkerStage, while processes: [ChildProcess]
     ) async throws -> [Int] {
+        let exchange = stage.bench.exchange
         var peaks: [Int] = []
         var last = 0
         let deadline = ContinuousClock.now + .seconds(120)
         while processes.contains(where: { $0.exit == nil }) {
-            try #require(ContinuousClock.now < deadline, "the loaders did not end")
+            if ContinuousClock.now > deadline {
+                let exits = processes.map { $0.exit }
+                let messages = try await stage.allEvents().suffix(40).map { "\($0.instance): \($0.message)" }
+                let log = try stage.log().suffix(6_000)
+                Issue.record("the loaders did not end: \(exits), \(peaks)\n\(messages)\n\(log)")
+                return peaks
+            }
             let used = exchange.usedWeight()
             if used < last || peaks.isEmpty { peaks.append(used) } else { peaks[peaks.count - 1] = used }
             last = used
@@ -79,7 +86,7 @@ struct SharedBudgetTests {
                             attempt: loader == 0 ? 2 : 1,
                             Self.variables(stage, pool, topic: topic, loader: loader)))
                 }
-                let peaks = try await Self.windows(of: stage.bench.exchange, while: processes)
+                let peaks = try await Self.windows(of: stage, while: processes)
                 for process in processes { #expect(process.exit == .code(0)) }
                 let answers = stage.bench.exchange.statistics.answers
                 #expect(answers["429"] == nil)

@@ -7,8 +7,9 @@ package enum BudgetEvent: Sendable, Equatable {
     case answered(BudgetReport)
     /// The exchange refused a request and asked to stay away for so long.
     case refused(BudgetStay.Kind, milliseconds: Int64)
-    /// It needs nothing any more; what it did not use is free again.
-    case left
+    /// It needs nothing any more. What is free again is what it knows that it did not send, whatever has become of
+    /// the rest: a request whose answer was lost, or was dated before its window, has been counted all the same.
+    case left(unspent: BudgetRest?)
 }
 
 /// What to do about a ``BudgetEvent``.
@@ -25,6 +26,17 @@ package struct BudgetGrant: Sendable, Equatable {
     package var window: Int64?
     /// Requests must be sent within this time.
     package var validMilliseconds: Int64
+}
+
+/// What is left of grants in one window.
+package struct BudgetRest: Sendable, Equatable {
+    package var window: Int64
+    package var weight: Int
+
+    package init(window: Int64, weight: Int) {
+        self.window = window
+        self.weight = weight
+    }
 }
 
 /// Why nothing was granted, and when to ask again.

@@ -102,7 +102,7 @@ package struct WeightBudget: Sendable, Equatable {
         case .asked(let want, let least): return ask(name, want: max(want, least), least: least, now: now)
         case .answered(let report): learn(report, from: name, now: now)
         case .refused(let kind, let wait): refuse(kind, until: now + max(0, wait))
-        case .left: leave(name)
+        case .left(let unspent): leave(name, unspent)
         }
         return .ignore
     }
@@ -180,11 +180,12 @@ package struct WeightBudget: Sendable, Equatable {
             stay.kind == .ban || kind == .ban ? .ban : .backOff, until: max(stay.until, until))
     }
 
-    private mutating func leave(_ name: String) {
+    private mutating func leave(_ name: String, _ unspent: BudgetRest?) {
         guard var holder = holders[name] else { return }
         if probeBy == name { probeUntil = 0 }
-        // What it has sent and not seen answered may still be counted.
-        holder.granted = min(holder.granted, max(0, holder.answered - holder.late) + holder.unanswered)
+        if let unspent, unspent.window == window {
+            holder.granted = max(0, holder.granted - unspent.weight)
+        }
         holder.want = 0
         holder.least = 0
         holder.waitingSince = nil

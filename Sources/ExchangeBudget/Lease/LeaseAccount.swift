@@ -161,13 +161,21 @@ struct LeaseAccount: Sendable {
         let want = max(weight * limits.requestsFirst, min(most, Int(rate * Double(limits.askEvery) * 1.5)))
         wantLast = min(want, limits.wantMax)
         let held = lease.map { $0.validUntil > now ? $0.weight : 0 } ?? 0
-        var request = message(now: now)
+        var request = told(now: now)
         request.ask = LeaseRequest.Ask(want: max(weight, wantLast - held), least: weight)
         return request
     }
 
-    /// What is to be told, without a question: for the end.
-    func message(now: Int64) -> LeaseRequest {
+    /// The last words: it sends nothing more.
+    func farewell(now: Int64) -> LeaseRequest {
+        var request = told(now: now)
+        if let lease, let window = lease.window {
+            request.unspent = BudgetRest(window: window, weight: lease.weight)
+        }
+        return request
+    }
+
+    private func told(now: Int64) -> LeaseRequest {
         var request = LeaseRequest(report: report, clock: clock)
         if isRefusalUntold, let refusal, refusal.until > now {
             request.refusal = LeaseRequest.Refusal(kind: refusal.kind, milliseconds: refusal.until - now)

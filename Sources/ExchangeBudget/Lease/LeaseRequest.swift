@@ -29,15 +29,18 @@ package struct LeaseRequest: Sendable, Equatable {
     package var refusal: Refusal?
     /// nil: it leaves.
     package var ask: Ask?
+    /// Of who leaves: what it holds and will not send.
+    package var unspent: BudgetRest?
 
     package init(
         report: BudgetReport = BudgetReport(), clock: ServerClock? = nil, refusal: Refusal? = nil,
-        ask: Ask? = nil
+        ask: Ask? = nil, unspent: BudgetRest? = nil
     ) {
         self.report = report
         self.clock = clock
         self.refusal = refusal
         self.ask = ask
+        self.unspent = unspent
     }
 }
 
@@ -56,7 +59,9 @@ extension WeightBudget {
         if let refusal = request.refusal {
             _ = apply(.refused(refusal.kind, milliseconds: refusal.milliseconds), from: name, now: now)
         }
-        guard let ask = request.ask else { return apply(.left, from: name, now: now) }
+        guard let ask = request.ask else {
+            return apply(.left(unspent: request.unspent), from: name, now: now)
+        }
         return apply(.asked(want: ask.want, least: ask.least), from: name, now: now)
     }
 }

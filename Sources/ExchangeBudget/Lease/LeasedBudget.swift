@@ -112,7 +112,7 @@ package final class LeasedBudget: RequestBudget {
 
     /// Tries once: what is not given back comes free when the window ends.
     package func close() async {
-        let request = account.withLock { $0.message(now: ports.now()) }
+        let request = account.withLock { $0.farewell(now: ports.now()) }
         do {
             _ = try await ports.exchange(request, ports.now)
             observe(.closed)
