@@ -18,6 +18,7 @@ from process_use import resident_megabytes
 
 STEP_SECONDS_MAX = 7_200
 # Bars: what the issue asks for, and by how much a last part may be above the first one and still be called flat.
+FOLLOW_ON = "streamforge_follow_on_seconds"
 FOLLOW_ON_SECONDS_MAX = 0.05
 FLAT = 1.10
 SAMPLE = re.compile(r'^(\w+)(?:\{([^}]*)\})? ([0-9.eE+-]+|\+Inf|NaN)$')
@@ -50,7 +51,9 @@ def share_within(read: list[tuple[str, str, float]], name: str, seconds: float) 
         bound = re.search(r'le="([^"]+)"', labels)
         if one == f"{name}_bucket" and bound and float(bound[1]) == seconds:
             return (value / count if count else 0.0), int(count)
-    raise Failure(f"{name} has no bound of {seconds} s")
+    if count:
+        raise Failure(f"{name} has no bound of {seconds} s")
+    return 0.0, 0
 
 
 def buckets(read: list[tuple[str, str, float]], name: str) -> str:
@@ -97,7 +100,7 @@ class Bench:
                 self.samples.append(
                     Sample(time.monotonic() - begun, finished, calls(read), resident_megabytes(self.replica.pid))
                 )
-                print(f"  {finished:5} finished after {self.samples[-1].seconds:6.1f} s", flush=True)
+                self._tell(self.samples[-1], read)
             if finished == self.count:
                 queue = request("GET", f"{self.replica.base}/queues/{queue_id}", timeout=30)
                 if queue["status"] != "running":
@@ -105,14 +108,19 @@ class Bench:
             time.sleep(1)
         raise Failure(f"{queue_id} is not over after {STEP_SECONDS_MAX} s")
 
+    def _tell(self, sample: Sample, read: list[tuple[str, str, float]]) -> None:
+        share, count = share_within(read, FOLLOW_ON, FOLLOW_ON_SECONDS_MAX)
+        late = f"{count - round(share * count):3} of {count:5} launches late"
+        print(f"  {sample.finished:5} finished after {sample.seconds:6.1f} s, {late}, {sample.megabytes:5.1f} MB", flush=True)
+
     def _report(self, seconds: float) -> bool:
         read = metrics(self.replica.base)
-        share, launches = share_within(read, "streamforge_follow_on_seconds", FOLLOW_ON_SECONDS_MAX)
+        share, launches = share_within(read, FOLLOW_ON, FOLLOW_ON_SECONDS_MAX)
         # The first eighth holds what is done once: watches, the first pods, pages of memory.
         first, last = self._calls_each(1, 4), self._calls_each(len(self.samples) - 4, len(self.samples) - 1)
         early, late = self.samples[2].megabytes, self.samples[-1].megabytes
         print(f"{self.count} instances of {self.work_seconds} s, {self.parallel} in parallel: {seconds:.0f} s")
-        print(f"  from a final event read to the next create request: {buckets(read, 'streamforge_follow_on_seconds')}")
+        print(f"  from a final event read to the next create request: {buckets(read, FOLLOW_ON)}")
         verdicts = [
             (f"within {FOLLOW_ON_SECONDS_MAX * 1000:g} ms, of {launches}", share, ">=", 0.99),
             ("API calls an instance, last against first", last / first, "<=", FLAT),
