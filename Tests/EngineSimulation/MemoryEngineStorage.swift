@@ -354,7 +354,7 @@ extension MemoryEngineStorage: EngineStorage {
             write(&stored)
             if asksForLook {
                 lookSoon(&stored)
-                report.needsLook = true
+                if stored.claimToken == nil { report.needsLook = true }
             }
         }
         queues[id] = stored

@@ -128,6 +128,25 @@ struct EventStorageContract {
         }
     }
 
+    @Test(arguments: StorageKind.allCases)
+    func `an event of a queue that somebody holds wakes nobody, its holder looks again`(
+        kind: StorageKind
+    ) async throws {
+        try await kind.withStage { stage in
+            let id = try await stage.createStopped("a")
+            _ = try await stage.renew("one")
+            try await stage.storage.requestLook(at: id)
+            #expect(try await stage.lookDue("x") == [id])
+            let report = try await stage.apply([
+                Stage.batch([try stage.event(id, .interrupted, seq: 1)])
+            ])
+            #expect(report.applied == 1 && !report.needsLook)
+            #expect(try await stage.lookDue("y").isEmpty)
+            let again = try await stage.look(.claimed([QueueClaim(queueID: id, token: "x")]))
+            #expect(again.map(\.queue.queueID) == [id])
+        }
+    }
+
     /// Ends every queue it looks at, and finds something to do outside for some.
     private func look(
         claims: Int, held: [QueueClaim] = [], busy: Set<QueueID> = [], seen: Recorded<QueueID>

@@ -1,4 +1,5 @@
 import Foundation
+import PostgresBridge
 import TestSupport
 import Testing
 import Workflow
@@ -43,6 +44,26 @@ struct LogStoreTests {
             let key = JobKey(queueID: id, id: InstanceID(step: step, instance: "BTCUSDT"), attempt: 1)
             try await store.save(Array("late".utf8), of: key)
             #expect(try await store.log(of: key) == nil)
+        }
+    }
+
+    @Test func `a log is saved while the engine works on its queue`() async throws {
+        try await withPostgres { pool in
+            let engine = try await EngineFixture(pool)
+            let id = try await engine.createQueue()
+            let key = JobKey(
+                queueID: id, id: InstanceID(step: try #require(StepID("load")), instance: "BTCUSDT"),
+                attempt: 1)
+            let lock: PostgresQuery = """
+                SELECT queue_id FROM streamforge.queues WHERE queue_id = \(id.rawValue) \(raw: QueueState.lock)
+                """
+            try await pool.withTransaction { engine in
+                try await engine.execute(lock)
+                // Waits for nobody: the engine may go on only when this is over.
+                try await PostgresLogStore(pool).save(Array("said".utf8), of: key)
+                try await engine.executeAndCommit([lock])
+            }
+            #expect(try await PostgresLogStore(pool).log(of: key) == Array("said".utf8))
         }
     }
 

@@ -175,7 +175,7 @@ extension EngineStore {
             UPDATE streamforge.queues q SET look_at = least(q.look_at, now())
             FROM (SELECT queue_id FROM streamforge.queues
                 WHERE queue_id = ANY(\(ids)::text[]) AND claim_token IS NULL AND NOT is_cleaned
-                ORDER BY queue_id FOR UPDATE) AS first
+                ORDER BY queue_id \(raw: QueueState.lock)) AS first
             WHERE q.queue_id = first.queue_id
             """)
     }

@@ -89,7 +89,7 @@ extension EngineStore {
                         at: &queue, look, held: held, concerned.facts.look(partition))
                 {
                     schedule = QueueSchedule(after: plan, token: held?.token ?? look.token)
-                } else if queue.changes.needsLook {
+                } else if queue.changes.needsLook, !concerned.claimed.contains(queue.queueID) {
                     report.needsLook = true
                 }
                 rows.append((queue, schedule))
@@ -123,6 +123,8 @@ extension EngineStore {
         var free: [QueueID: Int32] = [:]
         /// Those of them that were handed in.
         var held: [QueueID: QueueClaim] = [:]
+        /// Those that somebody holds, who looks again before giving them back.
+        var claimed: Set<QueueID> = []
         var facts: PartitionFacts
     }
 
@@ -152,7 +154,8 @@ extension EngineStore {
             Self.moveOffsets(batches, owner: owner),
             """
             SELECT \(raw: QueueState.columns) FROM streamforge.queues
-            WHERE queue_id = ANY(\(partitions.keys.map(\.rawValue))::text[]) ORDER BY queue_id FOR UPDATE
+            WHERE queue_id = ANY(\(partitions.keys.map(\.rawValue))::text[]) ORDER BY queue_id
+            \(raw: QueueState.lock)
             """,
             PartitionFacts.query,
         ]
@@ -164,13 +167,14 @@ extension EngineStore {
             var queue = try QueueState(row, plans)
             if first.whole.contains(queue.queueID) { queue.recall(entries[queue.queueID]) }
             concerned.queues[queue.queueID] = queue
+            let token = try row["claim_token", as: String?.self]
+            if token != nil { concerned.claimed.insert(queue.queueID) }
             guard let look, !limits.concern(queue.plan) else { continue }
             let count = plans.instanceCount(of: queue.plan)
             if count > ApplyReport.lookInstancesMax {
                 guard ending.contains(queue.queueID), count <= instancesLeft else { continue }
                 instancesLeft -= count
             }
-            let token = try row["claim_token", as: String?.self]
             if let token, let claim = look.held[queue.queueID], claim.token == token {
                 concerned.held[queue.queueID] = claim
             } else if token != nil {

@@ -71,6 +71,10 @@ extension QueueState {
         event_number, command_seq, claim_token
         """
 
+    /// Keeps others from changing the queue. Rows that refer to it, such as saved logs, can be written meanwhile: the
+    /// lock of `FOR UPDATE` would wait for their transactions, and they for it.
+    static let lock = "FOR NO KEY UPDATE"
+
     init(_ row: PostgresRow, _ plans: PlanCache) throws {
         self.init(
             queueID: try row.queueID("queue_id"), plan: try plans.plan(try row["plan", as: String.self]),

@@ -67,7 +67,7 @@ extension EngineStore: EngineStorage {
                 """
                 SELECT \(raw: QueueState.columns) FROM streamforge.queues
                 WHERE NOT is_cleaned AND look_at <= now() AND look_at < 'infinity' ORDER BY look_at LIMIT \(limit)
-                FOR UPDATE SKIP LOCKED
+                \(raw: QueueState.lock) SKIP LOCKED
                 """)
             guard !rows.isEmpty else { return ([], []) }
             var queues = try rows.map { try QueueState($0, plans) }
@@ -84,7 +84,8 @@ extension EngineStore: EngineStorage {
                 [
                     """
                     SELECT \(raw: QueueState.columns) FROM streamforge.queues
-                    WHERE queue_id = ANY(\(ids.map(\.rawValue))::text[]) ORDER BY queue_id FOR UPDATE
+                    WHERE queue_id = ANY(\(ids.map(\.rawValue))::text[]) ORDER BY queue_id
+                    \(raw: QueueState.lock)
                     """
                 ] + Self.parts(of: ids, since: entries))
             let tokens = Dictionary(claims.map { ($0.queueID, $0.token) }) { _, newer in newer }
@@ -109,14 +110,14 @@ extension EngineStore: EngineStorage {
     }
 
     package func renew(_ claims: [QueueClaim]) async throws {
-        try await pool.execute(
+        try await withoutWaitingForDisk(
             """
             UPDATE streamforge.queues q
             SET look_at = now() + \(LookRequest.claimMilliseconds)::bigint * interval '1 millisecond'
             FROM (SELECT queue_id FROM streamforge.queues
                 JOIN unnest(\(claims.map(\.queueID.rawValue))::text[], \(claims.map(\.token))::text[])
                 AS x(queue_id, token) USING (queue_id) WHERE claim_token = x.token
-                FOR UPDATE SKIP LOCKED) AS held
+                \(raw: QueueState.lock) SKIP LOCKED) AS held
             WHERE q.queue_id = held.queue_id
             """)
     }
@@ -142,10 +143,17 @@ extension EngineStore: EngineStorage {
 
     package func requestLook(at id: QueueID) async throws {
         // A claimed queue is looked at again anyway before its claim is given back.
-        try await pool.execute(
+        try await withoutWaitingForDisk(
             """
             UPDATE streamforge.queues SET look_at = least(look_at, now())
             WHERE queue_id = \(id.rawValue) AND NOT is_cleaned AND claim_token IS NULL
             """)
+    }
+
+    /// For what may be lost with a machine, as it is soon said again: its rows are not locked while a disk writes.
+    private func withoutWaitingForDisk(_ query: PostgresQuery) async throws {
+        try await pool.withTransaction {
+            try await $0.executeAndCommit(["SET LOCAL synchronous_commit = off", query])
+        }
     }
 }

@@ -47,7 +47,8 @@ extension EngineStore {
             let locked = try await transaction.execute(
                 """
                 SELECT \(raw: QueueState.columns) FROM streamforge.queues
-                WHERE queue_id = ANY(\(ids)::text[]) ORDER BY queue_id FOR UPDATE
+                WHERE queue_id = ANY(\(ids)::text[]) ORDER BY queue_id
+                \(raw: QueueState.lock)
                 """)
             let rows = try await transaction.execute(
                 """

@@ -48,7 +48,7 @@ extension EngineStore {
             let rows = try await transaction.execute(
                 """
                 SELECT \(raw: QueueState.columns), \(raw: milliseconds("clock_timestamp()", as: "now"))
-                FROM streamforge.queues WHERE queue_id = \(id.rawValue) FOR UPDATE
+                FROM streamforge.queues WHERE queue_id = \(id.rawValue) \(raw: QueueState.lock)
                 """)
             guard let row = rows.first else { return .unknownQueue }
             var queue = try QueueState(row, plans)

@@ -11,7 +11,7 @@ extension EngineStore {
                 """
                 SELECT \(raw: QueueState.columns), is_history_deleted,
                 \(raw: milliseconds("clock_timestamp()", as: "now"))
-                FROM streamforge.queues WHERE queue_id = \(id.rawValue) FOR UPDATE
+                FROM streamforge.queues WHERE queue_id = \(id.rawValue) \(raw: QueueState.lock)
                 """)
             guard let row = rows.first else { return .unknownQueue }
             if try row["is_history_deleted", as: Bool.self] { return .historyDeleted }
