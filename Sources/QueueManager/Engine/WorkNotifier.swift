@@ -94,8 +94,14 @@ package struct WorkNotifier: Service {
     }
 
     private func sendNext(over connection: PostgresConnection) async throws {
-        let kinds = outgoing.take()
+        var kinds = outgoing.take()
         guard !kinds.isEmpty else { return await outgoing.wakeups.wait(atMost: Self.idleWait) }
+        if kinds == .feed {
+            // Followers elsewhere have time. What follows the events here has not, and would have to share its
+            // processor with this.
+            try await Task.sleep(for: Self.interval)
+            kinds.formUnion(outgoing.take())
+        }
         do {
             let payload = "\(kinds.rawValue) \(replica)"
             try await connection.execute("SELECT pg_notify(\(Self.channel), \(payload))")

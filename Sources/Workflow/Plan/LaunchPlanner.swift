@@ -9,25 +9,23 @@ struct LaunchPlanner {
     private let queue: QueueSnapshot
     private let steps: [StepID: PlannedStep]
     private let gates: InstanceGates
-    /// Steps whose instances depend on no others: most of the large queues'.
-    private let independent: Set<StepID>
-    private let inputs: [InstanceID: [String]]
+    private let layout: PlanLayout
     private var placesLeft: Int
 
     init(_ queue: QueueSnapshot, _ layout: PlanLayout) {
         self.queue = queue
         steps = Dictionary(queue.plan.steps.map { ($0.id, $0) }) { first, _ in first }
         gates = InstanceGates(queue, layout)
-        independent = Set(
-            queue.plan.steps.filter { step in
-                step.input == nil && step.earlierSteps.isEmpty && step.when.isEmpty
-                    && (queue.plan.transport != .shared || !step.target.isProducer)
-            }.map(\.id))
-        inputs = layout.inputs
+        self.layout = layout
         placesLeft = .max
         if let parallelMax = queue.plan.parallelMax {
-            placesLeft = parallelMax - layout.units.reduce(0) { $0 + places(of: $1) }
+            placesLeft = parallelMax - placesHeld
         }
+    }
+
+    private var placesHeld: Int {
+        guard layout.areAllAlone else { return layout.units.reduce(0) { $0 + places(of: $1) } }
+        return queue.instances.values.count { $0.machine.state.hasLiveAttempt }
     }
 
     /// The places a unit holds.
@@ -41,9 +39,13 @@ struct LaunchPlanner {
         return isLive ? open : 0
     }
 
+    /// Goes through all units.
+    mutating func consider() {
+        if layout.areAllAlone { considerAlone() } else { for unit in layout.units { consider(unit) } }
+    }
+
     mutating func consider(_ unit: PlanLayout.Unit) {
-        // Most units of large queues, of which each look has to go through all.
-        if unit.members.count == 1, independent.contains(unit.members[0].step) {
+        if unit.members.count == 1, layout.independent.contains(unit.members[0].step) {
             return considerAlone(unit.members[0])
         }
         let open = unit.members.filter { queue.instances[$0].map { !$0.machine.state.isFinal } ?? false }
@@ -82,6 +84,28 @@ struct LaunchPlanner {
         }
     }
 
+    /// The same for instances of which none depends on another. There may be thousands, and each look goes through
+    /// them: only as many are looked up as it takes to find those to launch.
+    private mutating func considerAlone() {
+        var (dueCount, nextAt) = (0, Int64.max)
+        for instance in queue.instances.values where instance.machine.state == .waiting {
+            if instance.notBefore > queue.now {
+                nextAt = min(nextAt, instance.notBefore)
+            } else {
+                dueCount += 1
+            }
+        }
+        if nextAt < .max { decisions.append(.lookAgain(at: nextAt)) }
+        let last = decisions.count + min(dueCount, placesLeft)
+        for unit in layout.units {
+            guard decisions.count < last else { break }
+            guard let id = unit.members.first, let instance = queue.instances[id],
+                instance.machine.state == .waiting, instance.notBefore <= queue.now
+            else { continue }
+            decisions.append(.launch(id))
+        }
+    }
+
     /// Whether all of these may have their next attempt now; if not, asks to look again when they may.
     private mutating func isDue(_ ids: [InstanceID]) -> Bool {
         let start = ids.map(notBefore).max() ?? 0
@@ -93,13 +117,15 @@ struct LaunchPlanner {
     private func notBefore(_ id: InstanceID) -> Int64 { queue.instances[id]?.notBefore ?? 0 }
 
     private func gate(of id: InstanceID) -> InstanceGates.Gate {
-        guard !independent.contains(id.step) else { return .open }
+        guard !layout.independent.contains(id.step) else { return .open }
         return steps[id.step].map { gates.gate(of: id, $0) } ?? .open
     }
 
     /// Ends what can never succeed, or need not run.
     private func settle(_ id: InstanceID) -> QueuePlanner.Decision? {
-        guard !independent.contains(id.step), let machine = queue.instances[id]?.machine else { return nil }
+        guard !layout.independent.contains(id.step), let machine = queue.instances[id]?.machine else {
+            return nil
+        }
         if machine.isWanted, let (other, reason) = lostPartner(of: id) {
             guard !machine.hasBegun else { return .cancel(id, reason: reason) }
             return .skip(id, reason: other.isSuccess ? SkipReason.conditionNotMet : reason)
@@ -127,7 +153,9 @@ struct LaunchPlanner {
     /// A producer that ended without an end marker: it would leave its reader waiting for ever.
     private func lostSource(of id: InstanceID) -> QueueSnapshot.Instance? {
         guard let input = steps[id.step]?.input else { return nil }
-        let sources = (inputs[id] ?? []).compactMap { queue.instances[InstanceID(step: input, instance: $0)] }
+        let sources = (layout.inputs[id] ?? []).compactMap {
+            queue.instances[InstanceID(step: input, instance: $0)]
+        }
         let lost = sources.filter { $0.machine.state.isFinal && $0.machine.state != .finished }
         return lost.first { !$0.isSuccess } ?? lost.first
     }

@@ -11,6 +11,10 @@ package struct PlanLayout: Sendable {
     package let units: [Unit]
     /// The names an instance reads, where it reads any.
     let inputs: [InstanceID: [String]]
+    /// Steps whose instances depend on no others.
+    let independent: Set<StepID>
+    /// All steps are independent: so are most large queues.
+    let areAllAlone: Bool
 
     package init(_ plan: Plan) {
         let pairs = plan.steps.map { ($0.id, plan.instances(of: $0)) }
@@ -35,6 +39,12 @@ package struct PlanLayout: Sendable {
             members[root, default: []].append(instance.id)
         }
         units = order.map { Unit(members: members[$0] ?? []) }
+        let independent = plan.steps.filter { step in
+            step.input == nil && step.earlierSteps.isEmpty && step.when.isEmpty
+                && (plan.transport != .shared || !step.target.isProducer)
+        }
+        self.independent = Set(independent.map(\.id))
+        areAllAlone = independent.count == plan.steps.count
     }
 
     package var largestUnit: Unit? { units.max { $0.members.count < $1.members.count } }

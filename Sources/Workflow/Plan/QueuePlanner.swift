@@ -56,7 +56,7 @@ package enum QueuePlanner {
         let losses = decideLosses(queue, layout)
         guard losses.isEmpty else { return losses }
         var launches = LaunchPlanner(queue, layout)
-        for unit in layout.units { launches.consider(unit) }
+        launches.consider()
         var decisions = launches.decisions
         if decisions.isEmpty, queue.instances.values.allSatisfy(\.machine.state.isFinal) {
             return [QueueEnd(queue: queue, layout: layout).decision]
