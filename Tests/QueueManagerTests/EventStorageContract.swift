@@ -128,15 +128,21 @@ struct EventStorageContract {
         }
     }
 
+    /// A queue that is held, and whose events are read here.
+    private func claimedQueue(_ stage: Stage, by token: String) async throws -> QueueID {
+        let id = try await stage.createStopped("a")
+        _ = try await stage.renew("one")
+        try await stage.storage.requestLook(at: id)
+        try #require(try await stage.lookDue(token) == [id])
+        return id
+    }
+
     @Test(arguments: StorageKind.allCases)
     func `an event of a queue that somebody holds wakes nobody, its holder looks again`(
         kind: StorageKind
     ) async throws {
         try await kind.withStage { stage in
-            let id = try await stage.createStopped("a")
-            _ = try await stage.renew("one")
-            try await stage.storage.requestLook(at: id)
-            #expect(try await stage.lookDue("x") == [id])
+            let id = try await claimedQueue(stage, by: "x")
             let report = try await stage.apply([
                 Stage.batch([try stage.event(id, .interrupted, seq: 1)])
             ])
@@ -248,10 +254,7 @@ struct EventStorageContract {
         kind: StorageKind
     ) async throws {
         try await kind.withStage { stage in
-            let id = try await stage.createStopped("a")
-            _ = try await stage.renew("one")
-            try await stage.storage.requestLook(at: id)
-            #expect(try await stage.lookDue("x") == [id])
+            let id = try await claimedQueue(stage, by: "x")
             let claim = QueueClaim(queueID: id, token: "x")
             let report = try await stage.apply(
                 [Stage.batch([try stage.event(id, .started, seq: 1)])],

@@ -19,6 +19,7 @@ struct ExchangeClock: Sendable {
         return start + seconds * 1_000 + attoseconds / 1_000_000_000_000_000
     }
 
-    /// Wall-clock Unix milliseconds: the limits' windows follow the `Date` header, which is real time.
+    /// Wall-clock Unix milliseconds, which the limits' windows follow. The `Date` header does too, but is renewed by
+    /// Hummingbird only once a second.
     var realTime: Int64 { Int64(Date().timeIntervalSince1970 * 1_000) }
 }
