@@ -37,12 +37,14 @@ final class FaultyStorage: EngineStorage, SweepStorage, @unchecked Sendable {
     ) async throws -> [LookResult] {
         try await call("look") {
             let results = try await store.look(request, work)
-            for result in results {
-                world.tell(
-                    "\(replica.name) looked at \(result.queue.queueID): \(result.plan.effects.count) effects")
-            }
+            for result in results { tell(result, "by itself") }
             return results
         }
+    }
+
+    private func tell(_ result: LookResult, _ how: String) {
+        let effects = "\(result.plan.effects.count) effects" + (result.plan.isBusy ? ", others under way" : "")
+        world.tell("\(replica.name) looked at \(result.queue.queueID) \(how): \(effects)")
     }
 
     func renew(_ claims: [QueueClaim]) async throws {
@@ -86,7 +88,11 @@ final class FaultyStorage: EngineStorage, SweepStorage, @unchecked Sendable {
             }
             return try await call("apply") { try await store.apply(moved, owner: owner, look: look, work) }
         }
-        return try await call("apply") { try await store.apply(batches, owner: owner, look: look, work) }
+        return try await call("apply") {
+            let report = try await store.apply(batches, owner: owner, look: look, work)
+            for result in report.looked { tell(result, "with its events") }
+            return report
+        }
     }
 
     func dispatch(limit: Int, _ send: ([ControlCommand]) async throws -> Void) async throws -> Int {

@@ -71,6 +71,7 @@ final class SimulatedCluster: @unchecked Sendable {
     }
 
     private struct Launcher: JobLauncher {
+        private static let slowChance = 0.05
         let cluster: SimulatedCluster
         let replica: ReplicaRun
         let name = "simulated"
@@ -130,6 +131,10 @@ final class SimulatedCluster: @unchecked Sendable {
             do {
                 try await replica.reach("launcher", name)
                 let result = body()
+                // Long enough for workers to say something meanwhile.
+                if cluster.world.fault("launcher slow", Self.slowChance) {
+                    await cluster.world.sleep(Int64(cluster.world.random.pick(200...4_000)))
+                }
                 try await replica.answer("launcher", name)
                 return result
             } catch {

@@ -94,13 +94,13 @@ struct EngineFixture: Sendable {
 
     /// Applies one event as if it were read from the topic.
     @discardableResult
-    func apply(_ event: QueueEvent) async throws -> ApplyReport {
+    func apply(_ event: QueueEvent, look: EventLook? = nil) async throws -> ApplyReport {
         let partition = broker.eventPartition(of: event.queueID)
         let place = try #require(try await ownPartitions().partitions.first { $0.partition == partition })
         let batch = EventBatch(
             from: place, events: [ReadEvent(offset: place.nextOffset, event: event)],
             nextOffset: place.nextOffset + 1)
-        return try await store.apply([batch], owner: Self.replica, look: nil) { queue, event, facts in
+        return try await store.apply([batch], owner: Self.replica, look: look) { queue, event, facts in
             queue.apply(event, OperationContext(now: facts.now, policy: policy, jitter: 0))
         }
     }
@@ -160,6 +160,9 @@ final class RecordingLauncher: JobLauncher {
     /// So many launches, and so many kills, are answered with the error.
     let refusals = Mutable<(launches: Int, kills: Int, error: LaunchError?)>((0, 0, nil))
 
+    /// Launches of these are not answered as long as they stand here.
+    let unanswered = Mutable<Set<String>>([])
+
     /// What there is beside, as the test says.
     let inSight = Mutable<[JobInSight]>([])
 
@@ -178,6 +181,7 @@ final class RecordingLauncher: JobLauncher {
         let key = "\(job.id)/\(job.attempt)"
         jobs.withLock { $0[job.id.description] = job.environment }
         state.withLock { if !$0.launched.contains(key) { $0.launched.append(key) } }
+        while unanswered.value.contains(key) { try? await Task.sleep(for: .milliseconds(5)) }
         return JobHandle(launcher: name, fields: ["job": key])
     }
 

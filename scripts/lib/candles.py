@@ -129,7 +129,8 @@ class Store:
             "PGCONNECT_TIMEOUT": "10",
         }
         servers = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"))
-        self.psql = shutil.which("psql") or (str(servers[-1]) if servers else None)
+        # Debian's psql on the path is a script that looks for clusters first, which costs more than the query.
+        self.psql = str(servers[-1]) if servers else shutil.which("psql")
         if self.psql is None:
             raise RuntimeError("psql is missing: run scripts/setup")
 

@@ -54,8 +54,6 @@ package struct WeightBudget: Sendable, Equatable {
         package var answeredAtReading = 0
         /// Booked in the window before, and counted in this one at the worst.
         package var late = 0
-        /// Sent and not answered when it last reported.
-        package var unanswered = 0
         package var want = 0
         package var least = 0
         /// Since when it waits for weight; nil while it has some.
@@ -159,7 +157,6 @@ package struct WeightBudget: Sendable, Equatable {
         } else {
             holder.late = min(holder.late, unansweredLate)
         }
-        holder.unanswered = report.unanswered.values.reduce(0, +)
         holder.seenAt = now
         if report.isUnmetered, metering == .unknown { metering = .unmetered }
         if let reading = report.reading, report.window == window {

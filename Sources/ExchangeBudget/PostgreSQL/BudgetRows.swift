@@ -68,7 +68,7 @@ struct LeaseRow {
 
     static let columns = """
         egress, exchange, holder, queue_id, step, instance, attempt, granted, answered, answered_at_reading, \
-        late, unanswered, want, least, waiting_since, active_until, seen_at
+        late, want, least, waiting_since, active_until, seen_at
         """
 
     init(_ row: PostgresRow) throws {
@@ -83,7 +83,6 @@ struct LeaseRow {
         holder.answered = try row["answered", as: Int.self]
         holder.answeredAtReading = try row["answered_at_reading", as: Int.self]
         holder.late = try row["late", as: Int.self]
-        holder.unanswered = try row["unanswered", as: Int.self]
         holder.want = try row["want", as: Int.self]
         holder.least = try row["least", as: Int.self]
         holder.waitingSince = try row["waiting_since", as: Int64?.self]
@@ -109,10 +108,10 @@ struct LeaseRow {
         INSERT INTO streamforge.exchange_leases (\(raw: columns)) VALUES (
         \(key.egress), \(key.exchange), \(loader.name), \(loader.queueID), \(loader.step), \(loader.instance),
         \(loader.attempt), \(holder.granted), \(holder.answered), \(holder.answeredAtReading), \(holder.late),
-        \(holder.unanswered), \(holder.want), \(holder.least), \(optional: holder.waitingSince), \(holder.activeUntil),
+        \(holder.want), \(holder.least), \(optional: holder.waitingSince), \(holder.activeUntil),
         \(holder.seenAt))
         ON CONFLICT (egress, exchange, holder) DO UPDATE SET granted = excluded.granted,
-        answered = excluded.answered, answered_at_reading = excluded.answered_at_reading, late = excluded.late, unanswered = excluded.unanswered,
+        answered = excluded.answered, answered_at_reading = excluded.answered_at_reading, late = excluded.late,
         want = excluded.want, least = excluded.least, waiting_since = excluded.waiting_since,
         active_until = excluded.active_until, seen_at = excluded.seen_at
         """

@@ -65,7 +65,7 @@ package struct ApplyReport: Sendable {
         }
         queue = after
         looked.append(LookResult(claim: claim, queue: queue, plan: plan))
-        if plan.effects.isEmpty, plan.isSoon { needsLook = true }
+        if !plan.keepsClaim, plan.isSoon { needsLook = true }
         return plan
     }
 }

@@ -129,8 +129,9 @@ package struct EventSession: Sendable {
     private mutating func apply(_ batches: [EventBatch], readAt: ContinuousClock.Instant) async throws {
         let (policy, jitter) = (reader.policy, reader.jitter)
         reader.crashPoints.reach(.beforeEventApply)
-        let turn = reader.looker.begin(Set(batches.flatMap { $0.events.compactMap(\.event?.queueID) }))
         let ended = noteEnds(in: batches, readAt: readAt)
+        let turn = await reader.looker.begin(
+            Set(batches.flatMap { $0.events.compactMap(\.event?.queueID) }), ending: ended)
         let report: ApplyReport
         do {
             report = try await reader.store.apply(batches, owner: reader.replica, look: turn.look) {

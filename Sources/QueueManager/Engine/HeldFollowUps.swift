@@ -17,7 +17,7 @@ final class HeldFollowUps: Sendable {
     /// A follow-up in the hands of whoever took it; it must be resumed once.
     struct Held: Sendable {
         let followUp: LookFollowUp
-        fileprivate let waiter: CheckedContinuation<Outcome, Never>
+        let waiter: CheckedContinuation<Outcome, Never>
 
         func resume(_ outcome: Outcome) { waiter.resume(returning: outcome) }
     }

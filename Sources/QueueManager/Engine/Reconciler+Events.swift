@@ -7,9 +7,15 @@ package struct LookAhead: Sendable {
     /// Tells which partitions of queue-events this replica reads now.
     func setPartitions(_ partitions: Set<Int32>) { reconciler.held.setPartitions(partitions) }
 
-    /// Before the transaction for events of these queues; to be ended by ``EventTurn/finish(_:)`` or
+    /// Before the transaction for events of these queues; to be ended by ``EventTurn/finish(_:ended:)`` or
     /// ``EventTurn/abandon()``.
-    func begin(_ queues: Set<QueueID>) -> EventTurn { EventTurn(reconciler, queues) }
+    ///
+    /// - Parameter ending: those of which an attempt has said its last word.
+    func begin(_ queues: Set<QueueID>, ending: Set<QueueID>) async -> EventTurn {
+        let held = reconciler.held.take(queues)
+        let others = ending.subtracting(held.map(\.followUp.claim.queueID))
+        return EventTurn(reconciler, queues, held + (await reconciler.stepwise.ask(for: others)))
+    }
 }
 
 /// One transaction for events, as the reconciler takes part in it.
@@ -19,9 +25,11 @@ struct EventTurn: Sendable {
     private let granted: Int
     let look: EventLook
 
-    fileprivate init(_ reconciler: Reconciler, _ queues: Set<QueueID>) {
+    fileprivate init(
+        _ reconciler: Reconciler, _ queues: Set<QueueID>, _ held: [HeldFollowUps.Held]
+    ) {
         self.reconciler = reconciler
-        held = reconciler.held.take(queues)
+        self.held = held
         let (granted, number) = reconciler.state.reserveForCreation(queues.count)
         self.granted = granted
         let followUps = Dictionary(held.map { ($0.followUp.claim.queueID, $0.followUp) }) { _, newer in newer
@@ -37,7 +45,9 @@ struct EventTurn: Sendable {
             work: { queue, facts, claim in
                 let followUp = followUps[queue.queueID].flatMap { $0.claim == claim ? $0 : nil }
                 let touched = followUp?.touched ?? TouchedEffects()
-                return looker.plan(&queue, facts, token: claim.token, touched, controlEnds)
+                var plan = looker.plan(&queue, facts, token: claim.token, touched, controlEnds)
+                plan.isBusy = followUp?.isBusy ?? false
+                return plan
             })
     }
 
@@ -53,7 +63,7 @@ struct EventTurn: Sendable {
         reconciler.looker.observe(report.looked, began: .now)
         reconciler.announce(report.looked)
         for one in held { one.resume(byClaim[one.followUp.claim].map { .looked($0) } ?? .left) }
-        reconciler.news.tell(ended)
+        reconciler.stepwise.tell(ended.subtracting(report.looked.map(\.claim.queueID)))
         for result in new { await reconciler.handOver(result) }
     }
 

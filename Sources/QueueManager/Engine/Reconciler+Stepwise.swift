@@ -7,16 +7,17 @@ extension Reconciler {
     }
 
     /// Carries out the effects of a queue of many instances and looks again when all are done, and also when events
-    /// came meanwhile: a place that became free is not kept empty until the slowest request is answered.
+    /// come meanwhile: a place that became free is not kept empty until the slowest request is answered. Whoever
+    /// writes such events may do that look, in the same transaction.
     ///
     /// - Returns: the last look; nil when the claim was lost.
     func carryOutStepwise(
         _ first: LookResult, _ lookAgain: @Sendable (LookFollowUp) async throws -> LookResult?
     ) async throws -> LookResult? {
         let claim = first.claim
-        news.open(claim)
+        stepwise.open(claim, isHandedIn: !parts.policy.limits.concern(first.queue.plan))
         let result = await withTaskGroup(of: Arrival.self) { group -> Result<LookResult?, any Error> in
-            defer { news.close(claim) }
+            defer { stepwise.close(claim) }
             var course = Course(current: first)
             func begin() {
                 for effect in course.current.plan.effects {
@@ -28,7 +29,7 @@ extension Reconciler {
             }
             func listen() {
                 group.addTask {
-                    await news.wait(for: claim)
+                    await stepwise.wait(for: claim)
                     return .news
                 }
             }
@@ -39,7 +40,19 @@ extension Reconciler {
                 case .done(let number, let operations):
                     course.end(number, operations)
                     if course.isBusy { continue }
-                case .news: listen()
+                case .news:
+                    let (questions, isTold) = stepwise.take(claim)
+                    for question in questions {
+                        let followUp = course.takeFollowUp()
+                        switch await stepwise.answer(question, with: followUp) {
+                        case .looked(let next):
+                            course.current = next
+                            begin()
+                        case .left: course.putBack(followUp)
+                        }
+                    }
+                    listen()
+                    guard isTold else { continue }
                 }
                 do {
                     guard let next = try await lookAgain(course.takeFollowUp()) else { return .success(nil) }
@@ -84,6 +97,7 @@ extension Reconciler {
             self.operations += operations
         }
 
+        /// What came of the effects since the last look, for the next one.
         mutating func takeFollowUp() -> LookFollowUp {
             looks += 1
             if looks.isMultiple(of: Self.touchedLooksMax) {
@@ -94,5 +108,8 @@ extension Reconciler {
             return LookFollowUp(
                 claim: current.claim, operations: operations, touched: touched, isBusy: isBusy)
         }
+
+        /// There was no look with it.
+        mutating func putBack(_ followUp: LookFollowUp) { operations = followUp.operations + operations }
     }
 }

@@ -14,7 +14,7 @@ package struct Reconciler: Service {
     let looker: Looker
     let state = ReconcilerState(claimsMax: Self.claimedMax)
     let held = HeldFollowUps()
-    let news = QueueNews()
+    let stepwise = StepwiseClaims()
     let effects: EffectRunner
     private let followUps: GroupCommit<LookFollowUp, LookResult?>
 

@@ -7,6 +7,10 @@ extension EngineSchema {
     /// roles, an operator does it (docs/operations.md).
     static let exchangeBudgets = Migration(7, "exchange budgets", sql: budgets)
 
+    /// What nobody reads any more need not be written; older loaders still write it.
+    static let unansweredWeight = Migration(
+        15, "unanswered weight", sql: "ALTER TABLE streamforge.exchange_leases ALTER COLUMN unanswered SET DEFAULT 0")
+
     private static let budgets = """
         -- One row for each egress (the address loaders go out by) and exchange. Its lock orders all changes.
         -- Times are Unix milliseconds of this server's clock; clock_low and clock_high bound how far the

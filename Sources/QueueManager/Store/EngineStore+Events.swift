@@ -148,15 +148,10 @@ extension EngineStore {
         let first = Rows(
             whole: ending.filter { entries[$0] != nil && look?.taken.contains($0) == false }, known: entries,
             keys: keys.filter { entries[$0.queue] != nil })
-        // In a fixed order, so that two readers cannot wait for each other. Each statement sees what was written
-        // before it began: those after the lock see what it had to wait for.
+        // Each statement sees what was written before it began: those after the lock see what it had to wait for.
         let head = [
             Self.moveOffsets(batches, owner: owner),
-            """
-            SELECT \(raw: QueueState.columns) FROM streamforge.queues
-            WHERE queue_id = ANY(\(partitions.keys.map(\.rawValue))::text[]) ORDER BY queue_id
-            \(raw: QueueState.lock)
-            """,
+            QueueState.selectLocked(partitions.keys, known: entries),
             PartitionFacts.query,
         ]
         let results = try await transaction.execute(head + first.queries)
@@ -164,7 +159,7 @@ extension EngineStore {
         var concerned = Concerned(facts: try PartitionFacts(results[2]))
         var instancesLeft = ApplyReport.instancesMax
         for row in results[1] {
-            var queue = try QueueState(row, plans)
+            var queue = try QueueState(row, plans, known: entries)
             if first.whole.contains(queue.queueID) { queue.recall(entries[queue.queueID]) }
             concerned.queues[queue.queueID] = queue
             let token = try row["claim_token", as: String?.self]

@@ -65,8 +65,9 @@ func milliseconds(_ column: String, as name: String? = nil) -> String {
 }
 
 extension QueueState {
-    static let columns = """
-        queue_id, status, run, reason, plan::text AS plan, as_of, traceparent, \(milliseconds("started_at")), \
+    static let columns = "\(columnsBesidePlan), plan::text AS plan"
+    private static let columnsBesidePlan = """
+        queue_id, status, run, reason, as_of, traceparent, \(milliseconds("started_at")), \
         \(milliseconds("finished_at")), \(milliseconds("paused_at")), paused_ms, is_terminated, is_cleaned, \
         event_number, command_seq, claim_token
         """
@@ -75,10 +76,33 @@ extension QueueState {
     /// lock of `FOR UPDATE` would wait for their transactions, and they for it.
     static let lock = "FOR NO KEY UPDATE"
 
-    init(_ row: PostgresRow, _ plans: PlanCache) throws {
+    /// Reads and locks queues, in a fixed order, so that two transactions cannot wait for each other.
+    ///
+    /// - Parameter known: of these the plans are not read, which never change: those of large queues are long.
+    static func selectLocked(
+        _ ids: some Collection<QueueID>, known: [QueueID: InstanceCache.Entry]
+    ) -> PostgresQuery {
+        """
+        SELECT \(raw: columnsBesidePlan),
+        CASE WHEN (queue_id, as_of) IN (SELECT * FROM unnest(\(known.keys.map(\.rawValue))::text[],
+            \(known.values.map(\.asOf))::bigint[])) THEN NULL ELSE plan::text END AS plan
+        FROM streamforge.queues WHERE queue_id = ANY(\(ids.map(\.rawValue))::text[]) ORDER BY queue_id
+        \(raw: lock)
+        """
+    }
+
+    /// - Parameter known: has the plan where the row has none.
+    init(_ row: PostgresRow, _ plans: PlanCache, known: [QueueID: InstanceCache.Entry] = [:]) throws {
+        let id = try row.queueID("queue_id")
+        let plan: Plan
+        if let entry = known[id], try row["plan", as: String?.self] == nil {
+            plan = entry.plan
+        } else {
+            plan = try plans.plan(try row["plan", as: String.self])
+        }
         self.init(
-            queueID: try row.queueID("queue_id"), plan: try plans.plan(try row["plan", as: String.self]),
-            asOf: try row["as_of", as: Int64.self], traceparent: try row["traceparent", as: String?.self],
+            queueID: id, plan: plan, asOf: try row["as_of", as: Int64.self],
+            traceparent: try row["traceparent", as: String?.self],
             status: try row.word("status", as: QueueStatus.self))
         run = try row["run", as: Int.self]
         reason = try row["reason", as: String?.self]

@@ -78,19 +78,13 @@ extension EngineStore: EngineStorage {
         case .claimed(let claims):
             let ids = claims.map(\.queueID)
             let entries = known.entries(of: ids)
-            // In a fixed order, so that two transactions cannot wait for each other. Each statement sees what
-            // was written before it began: the second ones see what the lock had to wait for.
+            // Each statement sees what was written before it began: the second ones see what the lock had to
+            // wait for.
             var results = try await transaction.execute(
-                [
-                    """
-                    SELECT \(raw: QueueState.columns) FROM streamforge.queues
-                    WHERE queue_id = ANY(\(ids.map(\.rawValue))::text[]) ORDER BY queue_id
-                    \(raw: QueueState.lock)
-                    """
-                ] + Self.parts(of: ids, since: entries))
+                [QueueState.selectLocked(ids, known: entries)] + Self.parts(of: ids, since: entries))
             let tokens = Dictionary(claims.map { ($0.queueID, $0.token) }) { _, newer in newer }
             let queues = try results.removeFirst().compactMap { row -> ClaimedQueue? in
-                var queue = try QueueState(row, plans)
+                var queue = try QueueState(row, plans, known: entries)
                 queue.recall(entries[queue.queueID])
                 guard let token = try row["claim_token", as: String?.self], tokens[queue.queueID] == token
                 else { return nil }

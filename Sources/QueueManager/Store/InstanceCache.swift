@@ -8,6 +8,7 @@ import Workflow
 final class InstanceCache: Sendable {
     struct Entry: Sendable {
         let plan: Plan
+        let asOf: Int64
         let instances: [InstanceID: InstanceState]
         let version: Int64
     }
@@ -36,7 +37,8 @@ final class InstanceCache: Sendable {
     /// - Parameter queue: as it was read under its row lock, with all its instances.
     func note(_ queue: QueueState) {
         guard queue.instances.count >= Self.instancesMin else { return }
-        let entry = Entry(plan: queue.plan, instances: queue.instances, version: queue.instancesVersion)
+        let entry = Entry(
+            plan: queue.plan, asOf: queue.asOf, instances: queue.instances, version: queue.instancesVersion)
         state.withLock { state in
             // Somebody else may have read it meanwhile.
             if let old = state.entries[queue.queueID], old.version > entry.version { return }
@@ -56,7 +58,7 @@ final class InstanceCache: Sendable {
 extension QueueState {
     /// Takes over the instances of an earlier reading.
     mutating func recall(_ entry: InstanceCache.Entry?) {
-        guard let entry, entry.plan == plan else { return }
+        guard let entry, entry.asOf == asOf, entry.plan == plan else { return }
         instances = entry.instances
         instancesVersion = entry.version
     }
