@@ -43,7 +43,8 @@ final class FaultyStorage: EngineStorage, SweepStorage, @unchecked Sendable {
     }
 
     private func tell(_ result: LookResult, _ how: String) {
-        let effects = "\(result.plan.effects.count) effects" + (result.plan.isBusy ? ", others under way" : "")
+        let effects =
+            "\(result.plan.effects.count) effects" + (result.plan.isBusy ? ", others under way" : "")
         world.tell("\(replica.name) looked at \(result.queue.queueID) \(how): \(effects)")
     }
 

@@ -268,14 +268,23 @@ def lint() -> None:
         print("check-image: hadolint has nothing to say")
     else:
         print("check-image: hadolint is not installed; the Dockerfile is not linted")
-    known = (["docker-compose"], ["docker", "compose"])
+    known = (["docker", "compose"], ["docker-compose"])
     # A client of Docker's may be there without this part of it.
-    compose = next((one for one in known if shutil.which(one[0]) and run(*one, "version").returncode == 0), None)
-    if compose:
-        must(*compose, "--file", str(COMPOSE), "config", "--quiet")
-        print("check-image: docker compose takes the file")
-    else:
+    versions = {tuple(one): run(*one, "version", "--short") for one in known if shutil.which(one[0])}
+    compose = next((one for one, version in versions.items() if version.returncode == 0), None)
+    if compose is None:
         print("check-image: docker compose is not installed; docker/compose.yaml is not checked")
+        return
+    version = versions[compose].stdout.strip()
+    text = COMPOSE.read_text()
+    if version.startswith("1."):
+        # It takes all of today's file but the project's name.
+        text = re.sub(r"^name: .*\n", "", text, flags=re.MULTILINE)
+    with tempfile.NamedTemporaryFile("w", dir=COMPOSE.parent, prefix=".compose-", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        must(*compose, "--file", file.name, "config", "--quiet")
+    print(f"check-image: docker compose {version} takes the file")
 
 
 def make_plain(folder: Path) -> Path:

@@ -9,7 +9,8 @@ extension EngineSchema {
 
     /// What nobody reads any more need not be written; older loaders still write it.
     static let unansweredWeight = Migration(
-        15, "unanswered weight", sql: "ALTER TABLE streamforge.exchange_leases ALTER COLUMN unanswered SET DEFAULT 0")
+        15, "unanswered weight",
+        sql: "ALTER TABLE streamforge.exchange_leases ALTER COLUMN unanswered SET DEFAULT 0")
 
     private static let budgets = """
         -- One row for each egress (the address loaders go out by) and exchange. Its lock orders all changes.

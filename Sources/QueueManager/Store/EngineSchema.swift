@@ -7,7 +7,8 @@ package enum EngineSchema {
         Migration(3, "looks", sql: looks), TemplateSchema.migration, ScheduleSchema.migration,
         UpkeepSchema.migration, exchangeBudgets, ResourceSchema.migration, RetrySchema.migration,
         LogSchema.migration, InstallationSchema.migration,
-        ModelSchema.migration, ModelRemovalSchema.migration, InstanceVersionSchema.migration, unansweredWeight,
+        ModelSchema.migration, ModelRemovalSchema.migration, InstanceVersionSchema.migration,
+        unansweredWeight,
     ]
 
     private static let looks = """
