@@ -43,9 +43,10 @@ final class FaultyStorage: EngineStorage, SweepStorage, @unchecked Sendable {
     }
 
     private func tell(_ result: LookResult, _ how: String) {
-        let effects =
-            "\(result.plan.effects.count) effects" + (result.plan.isBusy ? ", others under way" : "")
-        world.tell("\(replica.name) looked at \(result.queue.queueID) \(how): \(effects)")
+        let kind = result.plan.isBusy ? "\(how), effects under way" : how
+        world.note(look: kind)
+        world.tell(
+            "\(replica.name) looked at \(result.queue.queueID) \(kind): \(result.plan.effects.count) effects")
     }
 
     func renew(_ claims: [QueueClaim]) async throws {

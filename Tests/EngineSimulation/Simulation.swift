@@ -8,6 +8,7 @@ package struct SimulationReport: Sendable {
     package var steps = 0
     package var faults = 0
     package var faultKinds: [String: Int] = [:]
+    package var lookKinds: [String: Int] = [:]
     package var instances = 0
     package var attempts = 0
     package var replicas = 0
@@ -22,7 +23,7 @@ package struct SimulationReport: Sendable {
 /// Runs the real reconciler, event reader, dispatcher and machines over a simulated world with faults.
 ///
 /// Everything that happens follows from the seed: two to five replicas, one to three queues with chains, stream
-/// edges and pool steps, people who pause, resume, stop, terminate and retry; calls that fail, answers that get lost,
+/// edges and pool steps, people who pause, resume, stop, terminate and retry; calls that fail or take long, answers that get lost,
 /// replicas that die between any two effects or stand still, a database that is cut off or put forward in time,
 /// a broker that is away, workers that fail, crash or hang, events that come late, twice or as rubbish.
 package struct Simulation {
@@ -107,6 +108,7 @@ package struct Simulation {
         report.steps = world.steps
         report.faults = world.faults
         report.faultKinds = world.faultKinds
+        report.lookKinds = world.lookKinds
         report.replicas = replicaCount
         report.digest = world.digest
         report.violation = world.violations.first

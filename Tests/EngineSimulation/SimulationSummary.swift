@@ -20,6 +20,8 @@ package struct SimulationSummary: Sendable {
     private var reports = 0
     private var values: [String: [Int]] = [:]
     private var faultKinds: [String: Int] = [:]
+    /// How often queues were looked at in which way.
+    package private(set) var lookKinds: [String: Int] = [:]
 
     package init() {}
 
@@ -55,6 +57,7 @@ package struct SimulationSummary: Sendable {
         values["steps", default: []].append(report.steps)
         values["faults", default: []].append(report.faults)
         faultKinds.merge(report.faultKinds, uniquingKeysWith: +)
+        lookKinds.merge(report.lookKinds, uniquingKeysWith: +)
     }
 
     private mutating func merge(_ other: SimulationSummary) {
@@ -63,6 +66,7 @@ package struct SimulationSummary: Sendable {
         failures = (failures + other.failures).sorted { $0.seed < $1.seed }
         values.merge(other.values, uniquingKeysWith: +)
         faultKinds.merge(other.faultKinds, uniquingKeysWith: +)
+        lookKinds.merge(other.lookKinds, uniquingKeysWith: +)
     }
 
     /// The average of a value over all seeds.
@@ -82,9 +86,11 @@ package struct SimulationSummary: Sendable {
             let text = columns.map { pad(String($0), 8) }.joined()
             lines.append("  \(name)".padding(16) + text + pad(String(Int(average(name).rounded())), 10))
         }
-        lines.append("faults in all:")
-        for (kind, count) in faultKinds.sorted(by: { $0.key < $1.key }) {
-            lines.append("  \(kind)".padding(44) + pad(String(count), 8))
+        for (name, kinds) in [("looks", lookKinds), ("faults", faultKinds)] {
+            lines.append("\(name) in all:")
+            for (kind, count) in kinds.sorted(by: { $0.key < $1.key }) {
+                lines.append("  \(kind)".padding(44) + pad(String(count), 8))
+            }
         }
         return lines.joined(separator: "\n")
     }

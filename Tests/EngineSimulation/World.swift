@@ -24,6 +24,8 @@ package final class World: @unchecked Sendable {
     var isOver = false
     private(set) var steps = 0
     private(set) var faults = 0
+    /// How often queues were looked at in which way.
+    private(set) var lookKinds: [String: Int] = [:]
     private(set) var faultKinds: [String: Int] = [:]
     /// A digest of everything that happened: equal for equal seeds.
     private(set) var digest: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -108,6 +110,8 @@ package final class World: @unchecked Sendable {
     }
 
     // MARK: What happened
+
+    func note(look kind: String) { lookKinds[kind, default: 0] += 1 }
 
     func tell(_ line: @autoclosure () -> String) {
         let text = "\(now) \(line())"

@@ -25,6 +25,10 @@ struct SimulationTests {
         #expect(summary.average("instances") >= 3)
         #expect(summary.average("steps") >= 200)
         #expect(summary.average("faults") >= 5)
+        // Large queues are looked at while their effects are under way, by their holder and for it.
+        for how in ["by itself", "with its events"] {
+            #expect(summary.lookKinds["\(how), effects under way", default: 0] > 0)
+        }
     }
 
     @Test(arguments: 1...10 as ClosedRange<UInt64>)
