@@ -23,9 +23,9 @@ package struct SimulationReport: Sendable {
 /// Runs the real reconciler, event reader, dispatcher and machines over a simulated world with faults.
 ///
 /// Everything that happens follows from the seed: two to five replicas, one to three queues with chains, stream
-/// edges and pool steps, people who pause, resume, stop, terminate and retry; calls that fail or take long, answers that get lost,
-/// replicas that die between any two effects or stand still, a database that is cut off or put forward in time,
-/// a broker that is away, workers that fail, crash or hang, events that come late, twice or as rubbish.
+/// edges and pool steps, people who pause, resume, stop, terminate and retry; calls that fail or take long, answers
+/// that get lost, replicas that die between any two effects or stand still, a database that is cut off or put forward
+/// in time, a broker that is away, workers that fail, crash or hang, events that come late, twice or as rubbish.
 package struct Simulation {
     private let seed: UInt64
     private let world: World

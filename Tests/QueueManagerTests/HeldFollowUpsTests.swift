@@ -12,13 +12,13 @@ struct HeldFollowUpsTests {
     /// Holds a follow-up in a task of its own and returns when it is held.
     private func hold(
         _ followUp: LookFollowUp, _ held: HeldFollowUps
-    ) async -> Task<HeldFollowUps.Outcome, Never> {
+    ) async -> Task<HandedIn.Outcome, Never> {
         let task = Task { await held.hold(followUp) }
         while held.isEmpty { await Task.yield() }
         return task
     }
 
-    private func isLeft(_ outcome: HeldFollowUps.Outcome) -> Bool {
+    private func isLeft(_ outcome: HandedIn.Outcome) -> Bool {
         if case .left = outcome { true } else { false }
     }
 

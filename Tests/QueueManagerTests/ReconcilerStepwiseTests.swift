@@ -75,7 +75,7 @@ struct ReconcilerStepwiseTests {
             let (id, round) = try await begin(engine, reconciler)
             let turn = await reconciler.lookAhead.begin([id], ending: [id])
             #expect(turn.look.held[id] != nil)
-            turn.abandon()
+            turn.abandon(ended: [])
             engine.launcher.unanswered.value = []
             #expect(try await round.value == 1)
             let history = try #require(try await engine.store.events(of: id, after: 0, limit: 99)).events

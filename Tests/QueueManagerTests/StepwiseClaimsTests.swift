@@ -14,7 +14,7 @@ struct StepwiseClaimsTests {
 
     @Test func `what is told before a wait ends it at once, and only once`() async throws {
         let claim = try claim()
-        claims.open(claim, isHandedIn: true)
+        claims.open(claim, answers: true)
         claims.tell([claim.queueID])
         claims.tell([claim.queueID])
         await claims.wait(for: claim)
@@ -28,8 +28,8 @@ struct StepwiseClaimsTests {
 
     @Test func `the end of a place ends its wait, and leaves those of other claims`() async throws {
         let (old, new) = (try claim("old"), try claim("new"))
-        claims.open(old, isHandedIn: true)
-        claims.open(new, isHandedIn: true)
+        claims.open(old, answers: true)
+        claims.open(new, answers: true)
         async let waited: Void = claims.wait(for: old)
         claims.close(old)
         await waited
@@ -42,8 +42,8 @@ struct StepwiseClaimsTests {
 
     @Test func `the newest holder hands its queue in and gets it back with what came of it`() async throws {
         let (old, new) = (try claim("old"), try claim("new"))
-        claims.open(old, isHandedIn: true)
-        claims.open(new, isHandedIn: true)
+        claims.open(old, answers: true)
+        claims.open(new, answers: true)
         async let held = claims.ask(for: [new.queueID])
         await claims.wait(for: new)
         let (questions, isTold) = claims.take(new)
@@ -61,13 +61,28 @@ struct StepwiseClaimsTests {
         claims.close(new)
     }
 
+    @Test func `patience ends at the second tick, and what was asked is forgotten`() async throws {
+        let (claim, begun) = (try claim(), Recorded<Bool>())
+        claims.setOnQuestion { begun.append(true) }
+        claims.open(claim, answers: true)
+        async let held = claims.ask(for: [claim.queueID])
+        await claims.wait(for: claim)
+        #expect(begun.all.count == 1 && claims.hasQuestions)
+        claims.tick()
+        #expect(claims.hasQuestions)
+        claims.tick()
+        #expect(await held.isEmpty)
+        #expect(!claims.hasQuestions && claims.take(claim).questions.isEmpty)
+        claims.close(claim)
+    }
+
     @Test func `nobody waits for a holder that has gone, hands nothing in, or never was`() async throws {
         let claim = try claim()
         #expect(await claims.ask(for: [claim.queueID]).isEmpty)
-        claims.open(claim, isHandedIn: false)
+        claims.open(claim, answers: false)
         #expect(await claims.ask(for: [claim.queueID]).isEmpty)
         claims.close(claim)
-        claims.open(claim, isHandedIn: true)
+        claims.open(claim, answers: true)
         async let held = claims.ask(for: [claim.queueID])
         await claims.wait(for: claim)
         claims.close(claim)

@@ -1,6 +1,7 @@
 """Many short Jobs of a real control plane: see scripts/bench-kubernetes."""
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -65,10 +66,11 @@ def buckets(read: list[tuple[str, str, float]], name: str) -> str:
     return ", ".join(f"{value:.0f} <= {bound * 1000:g} ms" for bound, value in sorted(parts) if bound < 1)
 
 
-def move(pid: int, processors: list[int]) -> None:
-    """Lets all threads of a process, and those they start, run on these processors only."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), processors)
+def move(pid: int | None, processors: list[int]) -> None:
+    """Lets all threads of a process, and those they start, run on these processors only; None: it runs elsewhere."""
+    for thread in Path(f"/proc/{pid}/task").iterdir() if pid else ():
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), processors)
 
 
 class Bench:
@@ -154,7 +156,7 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=30, help="how long each dummy works")
     parser.add_argument(
-        "--share-processors", action="store_true", help="between the engine and the pods with their control plane"
+        "--share-processors", action="store_true", help="between the engine and the pods, control plane and broker"
     )
     parser.add_argument("--programs", type=Path, help="folder of built programs; not given: build them")
     named = os.environ.get("STREAMFORGE_K8S_TESTBED")

@@ -128,7 +128,7 @@ class Store:
             "PGDATABASE": urllib.parse.unquote(parts.path.lstrip("/")),
             "PGCONNECT_TIMEOUT": "10",
         }
-        servers = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"))
+        servers = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"), key=lambda path: float(path.parts[4]))
         # Debian's psql on the path is a script that looks for clusters first, which costs more than the query.
         self.psql = str(servers[-1]) if servers else shutil.which("psql")
         if self.psql is None:

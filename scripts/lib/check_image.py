@@ -276,14 +276,15 @@ def lint() -> None:
         print("check-image: docker compose is not installed; docker/compose.yaml is not checked")
         return
     version = versions[compose].stdout.strip()
-    text = COMPOSE.read_text()
-    if version.startswith("1."):
+    if not version.startswith("1."):
+        must(*compose, "--file", str(COMPOSE), "config", "--quiet")
+    else:
         # It takes all of today's file but the project's name.
-        text = re.sub(r"^name: .*\n", "", text, flags=re.MULTILINE)
-    with tempfile.NamedTemporaryFile("w", dir=COMPOSE.parent, prefix=".compose-", suffix=".yaml") as file:
-        file.write(text)
-        file.flush()
-        must(*compose, "--file", file.name, "config", "--quiet")
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(re.sub(r"^name: .*\n", "", COMPOSE.read_text(), flags=re.MULTILINE))
+            file.flush()
+            folder = str(COMPOSE.parent)
+            must(*compose, "--project-directory", folder, "--file", file.name, "config", "--quiet")
     print(f"check-image: docker compose {version} takes the file")
 
 

@@ -101,15 +101,16 @@ struct LeaseRow {
         """
     }
 
+    /// Nobody reads what is unanswered; a database that an older release migrated wants it all the same.
     static func upsert(
         _ holder: WeightBudget.Holder, _ loader: BudgetStore.Loader, _ key: BudgetStore.Key
     ) -> PostgresQuery {
         """
-        INSERT INTO streamforge.exchange_leases (\(raw: columns)) VALUES (
+        INSERT INTO streamforge.exchange_leases (\(raw: columns), unanswered) VALUES (
         \(key.egress), \(key.exchange), \(loader.name), \(loader.queueID), \(loader.step), \(loader.instance),
         \(loader.attempt), \(holder.granted), \(holder.answered), \(holder.answeredAtReading), \(holder.late),
         \(holder.want), \(holder.least), \(optional: holder.waitingSince), \(holder.activeUntil),
-        \(holder.seenAt))
+        \(holder.seenAt), 0)
         ON CONFLICT (egress, exchange, holder) DO UPDATE SET granted = excluded.granted,
         answered = excluded.answered, answered_at_reading = excluded.answered_at_reading, late = excluded.late,
         want = excluded.want, least = excluded.least, waiting_since = excluded.waiting_since,

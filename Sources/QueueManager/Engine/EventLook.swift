@@ -42,7 +42,7 @@ package struct ApplyReport: Sendable {
     package var skipped = 0
     /// Some queue is to be looked at, soon.
     package var needsLook = false
-    /// Queues that were looked at already, as written; those whose plans have effects are claimed.
+    /// Queues that were looked at already, as written; those whose plans keep the claim are held.
     package private(set) var looked: [LookResult] = []
     private var claimed = 0
 

@@ -142,7 +142,7 @@ package struct EventSession: Sendable {
                 return queue.apply(event, context)
             }
         } catch {
-            turn.abandon()
+            turn.abandon(ended: ended)
             for queue in ended { reader.observe(.endsApplied(queue, isDone: false)) }
             throw error
         }

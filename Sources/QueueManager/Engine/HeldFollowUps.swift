@@ -7,23 +7,8 @@ import Workflow
 /// launch too. What is not heard of within one or two ticks is written by itself. Bounded by the reconciler's
 /// claims: each of these has at most one.
 final class HeldFollowUps: Sendable {
-    enum Outcome: Sendable {
-        /// Written with the events, and looked at again.
-        case looked(LookResult)
-        /// Nobody has written it.
-        case left
-    }
-
-    /// A follow-up in the hands of whoever took it; it must be resumed once.
-    struct Held: Sendable {
-        let followUp: LookFollowUp
-        let waiter: CheckedContinuation<Outcome, Never>
-
-        func resume(_ outcome: Outcome) { waiter.resume(returning: outcome) }
-    }
-
     private struct State {
-        var waiting: [QueueID: (held: Held, ticks: Int)] = [:]
+        var waiting: [QueueID: (held: HandedIn, ticks: Int)] = [:]
         /// Queues whose events were just written without a look: what follows them up need not wait for these.
         /// Those of this tick and of the one before.
         var missed: (now: Set<QueueID>, before: Set<QueueID>) = ([], [])
@@ -50,13 +35,13 @@ final class HeldFollowUps: Sendable {
 
     /// Waits until events of the queue came and were written, or until a second tick; not at all where such events
     /// were written just before.
-    func hold(_ followUp: LookFollowUp) async -> Outcome {
+    func hold(_ followUp: LookFollowUp) async -> HandedIn.Outcome {
         await withCheckedContinuation { waiter in
             let (isHeld, onFirst) = state.withLock { state -> (Bool, (@Sendable () -> Void)?) in
                 let id = followUp.claim.queueID
                 let isMissed = state.missed.now.remove(id) != nil || state.missed.before.remove(id) != nil
                 guard !state.isClosed, !isMissed, state.waiting[id] == nil else { return (false, nil) }
-                defer { state.waiting[id] = (Held(followUp: followUp, waiter: waiter), 0) }
+                defer { state.waiting[id] = (HandedIn(followUp: followUp, waiter: waiter), 0) }
                 return (true, state.waiting.isEmpty ? state.onFirst : nil)
             }
             if !isHeld { waiter.resume(returning: .left) }
@@ -65,7 +50,7 @@ final class HeldFollowUps: Sendable {
     }
 
     /// Those of the given queues; each must be resumed.
-    func take(_ queues: some Sequence<QueueID>) -> [Held] {
+    func take(_ queues: some Sequence<QueueID>) -> [HandedIn] {
         state.withLock { state in
             if state.missed.now.count >= Self.missedMax { state.missed = ([], state.missed.now) }
             return queues.compactMap { id in

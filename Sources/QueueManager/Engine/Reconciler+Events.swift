@@ -8,25 +8,24 @@ package struct LookAhead: Sendable {
     func setPartitions(_ partitions: Set<Int32>) { reconciler.held.setPartitions(partitions) }
 
     /// Before the transaction for events of these queues; to be ended by ``EventTurn/finish(_:ended:)`` or
-    /// ``EventTurn/abandon()``.
+    /// ``EventTurn/abandon(ended:)``.
     ///
     /// - Parameter ending: those of which an attempt has said its last word.
     func begin(_ queues: Set<QueueID>, ending: Set<QueueID>) async -> EventTurn {
-        let held = reconciler.held.take(queues)
-        let others = ending.subtracting(held.map(\.followUp.claim.queueID))
-        return EventTurn(reconciler, queues, held + (await reconciler.stepwise.ask(for: others)))
+        let held = await reconciler.stepwise.ask(for: ending)
+        return EventTurn(reconciler, queues, held + reconciler.held.take(queues))
     }
 }
 
 /// One transaction for events, as the reconciler takes part in it.
 struct EventTurn: Sendable {
     private let reconciler: Reconciler
-    private let held: [HeldFollowUps.Held]
+    private let held: [HandedIn]
     private let granted: Int
     let look: EventLook
 
     fileprivate init(
-        _ reconciler: Reconciler, _ queues: Set<QueueID>, _ held: [HeldFollowUps.Held]
+        _ reconciler: Reconciler, _ queues: Set<QueueID>, _ held: [HandedIn]
     ) {
         self.reconciler = reconciler
         self.held = held
@@ -68,9 +67,12 @@ struct EventTurn: Sendable {
     }
 
     /// The transaction has failed, or it is not known whether it has.
-    func abandon() {
+    ///
+    /// - Parameter ended: queues of which an attempt has said its last word, perhaps for good: then nobody hears it again.
+    func abandon(ended: Set<QueueID>) {
         if reconciler.state.settle(granted, []) { reconciler.wakeups.signalHere() }
         for one in held { one.resume(.left) }
+        reconciler.stepwise.tell(ended)
     }
 }
 
@@ -78,17 +80,24 @@ extension Reconciler {
     /// What the event reader looks with.
     package var lookAhead: LookAhead { LookAhead(reconciler: self) }
 
-    /// For those who run no ``run()``: `begin` is called when launches begin to wait for their events; then
-    /// ``tickHeld()`` is to be called, some time apart, as long as it says so.
-    package func setHeldTicker(_ begin: @escaping @Sendable () -> Void) { held.setOnFirst(begin) }
+    /// For those who run no ``run()``: `begin` is called when launches begin to wait for their events, or events for
+    /// their queue; then ``tickHeld()`` is to be called, some time apart, as long as it says so.
+    package func setHeldTicker(_ begin: @escaping @Sendable () -> Void) {
+        held.setOnFirst(begin)
+        stepwise.setOnQuestion(begin)
+    }
 
-    /// Gives up waiting for events of what was launched before the last tick; see ``HeldFollowUps``.
+    /// Gives up what waited at the last tick already; see ``HeldFollowUps`` and ``StepwiseClaims``.
     ///
     /// - Returns: whether some still wait.
+    @discardableResult
     package func tickHeld() -> Bool {
         held.tick()
-        return !held.isEmpty
+        stepwise.tick()
+        return isAnyHeld
     }
+
+    var isAnyHeld: Bool { !held.isEmpty || stepwise.hasQuestions }
 
     /// Waits for no events any more.
     package func closeHeld() { held.close() }

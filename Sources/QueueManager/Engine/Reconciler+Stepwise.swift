@@ -15,7 +15,7 @@ extension Reconciler {
         _ first: LookResult, _ lookAgain: @Sendable (LookFollowUp) async throws -> LookResult?
     ) async throws -> LookResult? {
         let claim = first.claim
-        stepwise.open(claim, isHandedIn: !parts.policy.limits.concern(first.queue.plan))
+        stepwise.open(claim, answers: !parts.policy.limits.concern(first.queue.plan))
         let result = await withTaskGroup(of: Arrival.self) { group -> Result<LookResult?, any Error> in
             defer { stepwise.close(claim) }
             var course = Course(current: first)

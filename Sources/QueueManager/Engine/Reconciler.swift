@@ -28,7 +28,7 @@ package struct Reconciler: Service {
     static let renewInterval = Duration.seconds(1)
     /// See ``EndHints``: an attempt that says nothing before it ends is noticed no later than this.
     static let hintWindow = Duration.milliseconds(500)
-    /// See ``HeldFollowUps``.
+    /// See ``HeldFollowUps`` and ``StepwiseClaims``.
     static let heldTick = Duration.milliseconds(50)
 
     package init(
@@ -69,11 +69,11 @@ package struct Reconciler: Service {
             }
             group.addTask {
                 let arrivals = Wakeups()
-                held.setOnFirst { arrivals.signalHere() }
+                setHeldTicker { arrivals.signalHere() }
                 await loop("held", observe: parts.observe) {
-                    if held.isEmpty { return await arrivals.wait(atMost: .seconds(60)) }
+                    if !isAnyHeld { return await arrivals.wait(atMost: .seconds(60)) }
                     try await Task.sleep(for: Self.heldTick)
-                    held.tick()
+                    tickHeld()
                 }
             }
             group.addTask { await lookLoop() }

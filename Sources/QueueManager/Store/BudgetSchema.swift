@@ -7,7 +7,7 @@ extension EngineSchema {
     /// roles, an operator does it (docs/operations.md).
     static let exchangeBudgets = Migration(7, "exchange budgets", sql: budgets)
 
-    /// What nobody reads any more need not be written; older loaders still write it.
+    /// Nobody reads it any more: a release after this one need not write it, and the one after that may drop it.
     static let unansweredWeight = Migration(
         15, "unanswered weight",
         sql: "ALTER TABLE streamforge.exchange_leases ALTER COLUMN unanswered SET DEFAULT 0")

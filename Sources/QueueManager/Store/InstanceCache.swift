@@ -58,7 +58,7 @@ final class InstanceCache: Sendable {
 extension QueueState {
     /// Takes over the instances of an earlier reading.
     mutating func recall(_ entry: InstanceCache.Entry?) {
-        guard let entry, entry.asOf == asOf, entry.plan == plan else { return }
+        guard let entry, entry.asOf == asOf else { return }
         instances = entry.instances
         instancesVersion = entry.version
     }
