@@ -60,6 +60,8 @@ struct KubernetesEndToEndTests {
         let client = KubernetesClient(try Kubeconfig.read(kubeconfig))
         let installation = uniqueName("e2e")
         let settings = [
+            // Small pages make records flow evenly under a pace.
+            "EXCHANGE_PAGE_ROWS": "100",
             "LAUNCHER": "kubernetes", "KUBECONFIG": kubeconfig, "K8S_INSTALLATION": installation,
             "K8S_SECRET": installation, "K8S_WORKER_HTTP_PORT": "0", "K8S_STOP_SECONDS": "5",
             "K8S_IMAGE": ProcessInfo.processInfo.environment["STREAMFORGE_TEST_IMAGE"]
@@ -126,7 +128,8 @@ struct KubernetesEndToEndTests {
 
     @Test func `a pod and a Job deleted while records flow are followed by other attempts`() async throws {
         try await withCluster { rig, cluster in
-            try await rig.setPace(100)
+            // 40 s of records: what is deleted is under way, also on a busy machine.
+            try await rig.setPace(50)
             let id = try await rig.api.start(Self.symbols, days: "2024-08-01:2024-08-07")
             // Each in its own time: on a busy machine one symbol may be through before the other begins.
             async let pod: Void = {
