@@ -112,9 +112,7 @@ struct Looker: Sendable {
         _ controlEnds: [Int64]?
     ) -> LookPlan {
         if let followUp { apply(followUp, to: &queue, facts) }
-        var plan = plan(&queue, facts, token: token, followUp?.touched ?? TouchedEffects(), controlEnds)
-        plan.isBusy = followUp?.isBusy ?? false
-        return plan
+        return plan(&queue, facts, token: token, followUp, controlEnds)
     }
 
     /// Writes down what came of the effects of a claimed queue.
@@ -123,14 +121,18 @@ struct Looker: Sendable {
         for operation in followUp.operations { queue.apply(operation, context) }
     }
 
+    /// - Parameter followUp: what came of the effects so far, written down already.
     func plan(
-        _ queue: inout QueueState, _ facts: LookFacts, token: String, _ touched: TouchedEffects,
+        _ queue: inout QueueState, _ facts: LookFacts, token: String, _ followUp: LookFollowUp?,
         _ controlEnds: [Int64]?
     ) -> LookPlan {
         let planner = LookPlanner(
             context: context(facts, token: token), facts: facts,
-            control: control(of: queue.queueID, controlEnds), jobs: parts.launcher, touched: touched)
-        return planner.plan(&queue)
+            control: control(of: queue.queueID, controlEnds), jobs: parts.launcher,
+            touched: followUp?.touched ?? TouchedEffects())
+        var plan = planner.plan(&queue)
+        plan.isBusy = followUp?.isBusy ?? false
+        return plan
     }
 
     private func context(_ facts: LookFacts, token: String) -> OperationContext {

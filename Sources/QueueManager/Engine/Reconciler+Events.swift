@@ -43,10 +43,7 @@ struct EventTurn: Sendable {
             },
             work: { queue, facts, claim in
                 let followUp = followUps[queue.queueID].flatMap { $0.claim == claim ? $0 : nil }
-                let touched = followUp?.touched ?? TouchedEffects()
-                var plan = looker.plan(&queue, facts, token: claim.token, touched, controlEnds)
-                plan.isBusy = followUp?.isBusy ?? false
-                return plan
+                return looker.plan(&queue, facts, token: claim.token, followUp, controlEnds)
             })
     }
 
