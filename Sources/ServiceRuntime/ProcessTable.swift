@@ -60,6 +60,8 @@ package enum ProcessTable {
         /// `R`, `S`, `D`, `T` (stopped), `Z` (zombie) …
         package var state: Character
         package var startTicks: UInt64
+        /// A program is being put in place (execve(2)): its environment cannot be read yet.
+        package var isStarting: Bool
     }
 
     package static let bootID: String = {
@@ -73,10 +75,18 @@ package enum ProcessTable {
         // The program's name is in parentheses and may itself hold spaces and parentheses.
         guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
         let fields = String(decoding: bytes[(close + 1)...], as: UTF8.self).split(separator: " ")
-        guard fields.count > 19, let state = fields[0].first, let ticks = UInt64(fields[19]) else {
-            return nil
-        }
-        return Stat(state: state, startTicks: ticks)
+        guard fields.count > 48, let state = fields[0].first, let flags = UInt64(fields[6]),
+            let ticks = UInt64(fields[19]), let environmentEnd = UInt64(fields[48])
+        else { return nil }
+        // Threads of the kernel and processes about to end have no environment either.
+        let hasNone = flags & (Flag.isOfKernel | Flag.isExiting) != 0 || state == "Z" || state == "X"
+        return Stat(state: state, startTicks: ticks, isStarting: environmentEnd == 0 && !hasNone)
+    }
+
+    /// Bits of `/proc/PID/stat` field 9 (the kernel's include/linux/sched.h).
+    private enum Flag {
+        static let isExiting: UInt64 = 0x4
+        static let isOfKernel: UInt64 = 0x20_0000
     }
 
     /// The live processes whose environment holds every one of `variables`.
@@ -86,7 +96,7 @@ package enum ProcessTable {
         let wanted = variables.map { Array("\($0.key)=\($0.value)".utf8) }
         return processIDs().compactMap { pid in
             let identity = ProcessIdentity.ofLiveProcess(pid)
-            guard let environment = readFile("/proc/\(pid)/environ", bytesMax: 1 << 20) else { return nil }
+            guard let environment = environmentBytes(of: pid) else { return nil }
             let entries = Set(environment.split(separator: 0).map(Array.init))
             guard wanted.allSatisfy(entries.contains), identity.isAlive else { return nil }
             return identity
@@ -95,7 +105,7 @@ package enum ProcessTable {
 
     /// The environment of a process as it was started; nil when it is gone or not ours to read.
     package static func environment(of pid: Int32) -> [String: String]? {
-        guard let bytes = readFile("/proc/\(pid)/environ", bytesMax: 1 << 20) else { return nil }
+        guard let bytes = environmentBytes(of: pid) else { return nil }
         return Dictionary(
             bytes.split(separator: 0).compactMap { entry in
                 let parts = entry.split(
@@ -103,6 +113,23 @@ package enum ProcessTable {
                 guard parts.count == 2 else { return nil }
                 return (String(decoding: parts[0], as: UTF8.self), String(decoding: parts[1], as: UTF8.self))
             }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The environment as the kernel gives it: entries that each end with a zero byte.
+    ///
+    /// The kernel sets it as the last of an execve(2), when whoever started the process goes on already: until
+    /// then it reads as empty. That takes microseconds, and milliseconds on a busy machine; it is waited for
+    /// at most 100 ms, or what was just launched would not be found and be launched once more.
+    private static func environmentBytes(of pid: Int32) -> [UInt8]? {
+        let deadline = ContinuousClock.now + .milliseconds(100)
+        var isSettled = false
+        while true {
+            guard let bytes = readFile("/proc/\(pid)/environ", bytesMax: 1 << 20) else { return nil }
+            if !bytes.isEmpty || isSettled || ContinuousClock.now > deadline { return bytes }
+            // Read once more when it is settled: it may have been set since.
+            isSettled = stat(pid)?.isStarting != true
+            if !isSettled { usleep(1_000) }
+        }
     }
 
     static func processIDs() -> [Int32] {

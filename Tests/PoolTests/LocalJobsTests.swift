@@ -57,4 +57,32 @@ struct LocalJobsTests {
         try await next.kill(handle)
         #expect(try await next.jobs().allSatisfy { $0.owner.queueID != job.queueID })
     }
+
+    /// The kernel sets a process's environment last, when the one who started it goes on already.
+    @Test func `a process that is still being started is seen`() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: uniqueName("jobs")).path
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let program = "\(directory)/worker"
+        // Two of these moments: the shell's, and that of what takes its place.
+        try Data("#!/bin/sh\nexec sleep 60\n".utf8).write(to: URL(filePath: program))
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: program)
+        let launcher = LocalProcessLauncher(
+            .init(
+                workerPath: program, logDirectory: directory, host: "here",
+                environment: ["PATH": "/usr/bin:/bin"], killGrace: .seconds(2)))
+        let queueID = try #require(QueueID("wf-started-\(uniqueName("").suffix(6))"))
+        let step = try #require(StepID("work"))
+        for number in 1...100 {
+            let job = Job(
+                queueID: queueID, id: InstanceID(step: step, instance: "all"), attempt: number,
+                target: .dummyService, environment: [:])
+            let handle = try await launcher.launch(job)
+            let found = try await launcher.find(job.id, attempt: number, of: queueID)
+            let seen = try await launcher.jobs().filter { $0.owner.queueID == queueID }
+            try await launcher.kill(handle)
+            try #require(found == handle, "attempt \(number)")
+            try #require(seen.map(\.handle) == [handle], "attempt \(number)")
+        }
+    }
 }
