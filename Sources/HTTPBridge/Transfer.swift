@@ -145,6 +145,8 @@ final class Transfer {
         } else if let caFile = configuration.caFile {
             try set(CURLOPT_CAINFO, caFile)
         }
+        // Or the system's folder of authorities would be trusted beside it.
+        if configuration.caPEM != nil || configuration.caFile != nil { try unset(CURLOPT_CAPATH) }
         if let identity = configuration.identity {
             try set(CURLOPT_SSLCERT_BLOB, identity.certificatePEM)
             try set(CURLOPT_SSLKEY_BLOB, identity.keyPEM)
@@ -193,6 +195,10 @@ final class Transfer {
 
     private func set(_ option: CURLoption, _ value: String) throws(HTTPError) {
         try check(ccurl_set_string(easy, option, value))
+    }
+
+    private func unset(_ option: CURLoption) throws(HTTPError) {
+        try check(ccurl_set_string(easy, option, nil))
     }
 
     private func set(_ option: CURLoption, _ bytes: [UInt8]) throws(HTTPError) {

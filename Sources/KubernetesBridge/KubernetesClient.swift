@@ -51,7 +51,7 @@ package struct KubernetesClient: Sendable {
         pace = RequestPace(perSecond: limits.requestsPerSecond, burst: limits.burst)
         var settings = HTTPClient.Configuration()
         settings.caPEM = configuration.certificateAuthorities
-        if case .certificate(let identity) = configuration.credential { settings.identity = identity }
+        settings.identity = configuration.identity
         // A server that hangs holds up one request, not all: each has a connection of its own while it lasts.
         settings.allowsHTTP2 = false
         http = HTTPClient(settings)
@@ -154,7 +154,7 @@ package struct KubernetesClient: Sendable {
         var headers: HTTPHeaders = ["Accept": "application/json"]
         headers["Content-Type"] = call.contentType
         switch configuration.credential {
-        case .none, .certificate: break
+        case .none: break
         case .token(let token): headers["Authorization"] = "Bearer \(token)"
         case .tokenFile(let file): headers["Authorization"] = "Bearer \(try file.current())"
         }

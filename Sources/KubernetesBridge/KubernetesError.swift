@@ -9,7 +9,7 @@ package struct KubernetesError: Error, Sendable, Equatable, CustomStringConverti
         /// The object is not the one that was meant: another uid or version.
         case conflict
         case notFound
-        /// The account may not do this, or a quota is used up.
+        /// The account may not do this, a policy is against it, or a quota is used up.
         case forbidden
         /// Token or certificate are not accepted.
         case unauthorized
@@ -85,8 +85,15 @@ extension KubernetesError {
 
     /// What a `Status` object means, as an answer or as a watch's ERROR event.
     init(_ told: StatusObject?, code number: Int, operation: String) {
+        var code = Self.code(reason: told?.reason ?? "", number)
+        // A webhook that gives no number of its own for its no: a policy, which may change, not a wrong object.
+        if number == 400, let message = told?.message, message.hasPrefix("admission webhook"),
+            message.contains("denied the request")
+        {
+            code = .forbidden
+        }
         self.init(
-            Self.code(reason: told?.reason ?? "", number), operation: operation,
+            code, operation: operation,
             detail: String((told?.message ?? "it answered \(number)").prefix(Self.detailCharactersMax)),
             retryAfter: told?.details?.retryAfterSeconds.map { .seconds($0) })
     }

@@ -1,4 +1,5 @@
 import HTTPBridge
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))
@@ -71,7 +72,8 @@ struct HTTPFailureTests {
     }
 
     @Test func `a port nobody listens on is connectFailed`() async throws {
-        let error = try await failure(HTTPRequest(.get, "http://127.0.0.1:\(makeUnusedPort())/x"))
+        let port = ClosedPort()
+        let error = try await failure(HTTPRequest(.get, "http://127.0.0.1:\(port.number)/x"))
         #expect(error.code == .connectFailed)
         #expect(error.isRetriable)
     }
@@ -111,10 +113,10 @@ struct HTTPFailureTests {
     }
 
     @Test func `an error names method, host and path but not the query`() async throws {
-        let port = makeUnusedPort()
+        let port = ClosedPort()
         let error = try await failure(
-            HTTPRequest(.post, "http://127.0.0.1:\(port)/v1/x?signature=secret#secret"))
-        #expect(error.operation == "POST http://127.0.0.1:\(port)/v1/x")
+            HTTPRequest(.post, "http://127.0.0.1:\(port.number)/v1/x?signature=secret#secret"))
+        #expect(error.operation == "POST http://127.0.0.1:\(port.number)/v1/x")
         #expect(!error.description.contains("secret"))
     }
 

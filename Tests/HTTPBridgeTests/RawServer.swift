@@ -91,13 +91,6 @@ final class RawServer: Sendable {
     }
 }
 
-/// A loopback port on which nobody listens.
-func makeUnusedPort() -> Int {
-    let server = RawServer { _ in }
-    server.stop()
-    return server.port
-}
-
 /// Hands a value from a server's thread to the test.
 func awaitValue<Value: Sendable>(_ stream: AsyncStream<Value>) async -> Value? {
     for await value in stream { return value }

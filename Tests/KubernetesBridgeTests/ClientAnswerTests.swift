@@ -1,6 +1,7 @@
 import HTTPBridge
 import KubernetesBridge
 import Synchronization
+import TestSupport
 import Testing
 
 /// How the client takes answers that a healthy server does not give.
@@ -49,6 +50,24 @@ struct ClientAnswerTests {
             #expect(error?.detail == "said")
             #expect(error?.operation == "get jobs/a")
             #expect(server.requests == ["GET /apis/batch/v1/namespaces/stf/jobs/a HTTP/1.1"])
+        }
+    }
+
+    @Test(arguments: [
+        (#"admission webhook "p.example" denied the request: no"#, KubernetesError.Code.forbidden),
+        ("the body cannot be read", .invalid),
+    ])
+    func `what a policy denies without a number is no wrong object`(
+        message: String, code: KubernetesError.Code
+    ) async throws {
+        let quoted = message.replacing("\"", with: "\\\"")
+        let answer = #"{"kind":"Status","message":"\#(quoted)","code":400}"#
+        try await withClient([{ $0.answer(400, answer) }]) { client, _ in
+            let error = await #expect(throws: KubernetesError.self) {
+                _ = try await client.get(.jobs, name: "a")
+            }
+            #expect(error?.code == code)
+            #expect(error?.detail == message)
         }
     }
 
@@ -139,13 +158,18 @@ struct ClientAnswerTests {
     }
 
     @Test func `nobody listening is unavailable`() async throws {
-        try await withClient([{ _ in }], requestTimeout: .milliseconds(300)) { client, server in
-            server.stop()
-            let error = await #expect(throws: KubernetesError.self) {
-                _ = try await client.get(.jobs, name: "a")
-            }
-            #expect(error?.code == .unavailable)
+        let port = ClosedPort()
+        var limits = KubernetesClient.Limits()
+        limits.requestTimeout = .milliseconds(300)
+        let client = KubernetesClient(
+            KubernetesConfiguration(
+                server: "http://127.0.0.1:\(port.number)", certificateAuthorities: nil, credential: .none,
+                namespace: "stf"), limits: limits)
+        let error = await #expect(throws: KubernetesError.self) {
+            _ = try await client.get(.jobs, name: "a")
         }
+        #expect(error?.code == .unavailable)
+        await client.close()
     }
 
     @Test func `a delete names the uid and what becomes of the pods`() async throws {

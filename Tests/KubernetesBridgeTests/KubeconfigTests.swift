@@ -19,6 +19,8 @@ struct KubeconfigTests {
           user:
             client-certificate-data: Y2VydA==
             client-key-data: a2V5
+        - name: both
+          user: {token: secret, client-certificate-data: Y2VydA==, client-key-data: a2V5}
         - name: half
           user: {client-key-data: a2V5}
         - name: cloud
@@ -27,6 +29,7 @@ struct KubeconfigTests {
         contexts:
         - {name: main, context: {cluster: here, user: anna, namespace: stf}}
         - {name: certified, context: {cluster: here, user: certified}}
+        - {name: both, context: {cluster: here, user: both}}
         - {name: half, context: {cluster: here, user: half}}
         - {name: cloud, context: {cluster: here, user: cloud}}
         - {name: plain, context: {cluster: there, user: ""}}
@@ -53,11 +56,16 @@ struct KubeconfigTests {
     @Test func `gives a client certificate, and the namespace default where none is said`() throws {
         let configuration = try configuration(context: "certified")
         #expect(configuration.namespace == "default")
-        guard case .certificate(let identity) = configuration.credential else {
-            return #expect(Bool(false), "no certificate")
-        }
+        guard case .none = configuration.credential else { return #expect(Bool(false)) }
+        let identity = try #require(configuration.identity)
         #expect(identity.certificatePEM == Array("cert".utf8))
         #expect(identity.keyPEM == Array("key".utf8))
+    }
+
+    @Test func `a token and a certificate both go along, as with kubectl`() throws {
+        let configuration = try configuration(context: "both")
+        guard case .token("secret") = configuration.credential else { return #expect(Bool(false)) }
+        #expect(configuration.identity?.keyPEM == Array("key".utf8))
     }
 
     @Test func `takes a server without anybody's credentials`() throws {
@@ -95,6 +103,13 @@ struct KubeconfigTests {
         #expect(error?.detail.contains(words) == true)
     }
 
+    @Test(arguments: ["tls-server-name", "proxy-url"])
+    func `an empty setting is none`(name: String) throws {
+        let yaml = Self.yaml.replacing(
+            "certificate-authority-data: Y2E=", with: "certificate-authority-data: Y2E=\n    \(name): \"\"")
+        #expect(try configuration(yaml).server == "https://127.0.0.1:6443")
+    }
+
     @Test func `does not quote a file that cannot be read: it holds secrets`() {
         for text in ["users: [{name: a, user: {token: [geheim]}}]", "token: geheim\n\t- :"] {
             let error = #expect(throws: KubernetesError.self) { try configuration(text) }
@@ -122,6 +137,20 @@ struct KubeconfigTests {
             let configuration = try Kubeconfig.read("\(folder)/config:\(other)/config")
             #expect(configuration.certificateAuthorities == Array("ca of the second".utf8))
             guard case .token("first") = configuration.credential else { return #expect(Bool(false)) }
+        }
+    }
+
+    @Test func `files of a list that are not there, and an empty current-context, are passed over`() throws {
+        try withFolder { folder in
+            try write("current-context: \"\"\nclusters: []\n", "\(folder)/empty")
+            try write(Self.yaml, "\(folder)/config")
+            let configuration = try Kubeconfig.read(
+                "\(folder)/nobody:\(folder)/empty::\(folder)/config")
+            #expect(configuration.server == "https://127.0.0.1:6443")
+            let error = #expect(throws: KubernetesError.self) {
+                try Kubeconfig.read("\(folder)/nobody:\(folder)/neither")
+            }
+            #expect(error?.detail.contains("\(folder)/nobody cannot be read") == true)
         }
     }
 

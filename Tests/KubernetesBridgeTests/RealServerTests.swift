@@ -82,6 +82,7 @@ struct RealServerTests {
         try await withClient { client in
             var configuration = client.configuration
             configuration.credential = .token("wrong")
+            configuration.identity = nil
             let stranger = KubernetesClient(configuration)
             let error = await #expect(throws: KubernetesError.self) {
                 _ = try await stranger.get(.configMaps, name: "any")

@@ -108,6 +108,7 @@ struct LauncherTroubleOnClusterTests {
                 account.server = "https://127.0.0.1:1"
             } else {
                 account.credential = .token("nobody's")
+                account.identity = nil
             }
             var configuration = stage.launcher.configuration
             configuration.launchTime = .seconds(1)

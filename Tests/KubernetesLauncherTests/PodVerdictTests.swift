@@ -60,8 +60,32 @@ struct PodVerdictTests {
         (#""reason":"Completed","exitCode":0"#, "exit 0", .failed),
         (#""reason":"OOMKilled","exitCode":137"#, "OOMKilled: it took more memory than its limit", .failed),
         (
-            #""reason":"StartError","exitCode":128,"message":"executable file not found in $PATH""#,
-            "StartError: executable file not found in $PATH", .final
+            #""reason":"StartError","exitCode":128,"message":"exec: \"w\": executable file not found in $PATH""#,
+            #"StartError: exec: "w": executable file not found in $PATH"#, .final
+        ),
+        (
+            #""reason":"StartError","exitCode":128,"message":"exec: \"/w\": stat /w: no such file or directory""#,
+            #"StartError: exec: "/w": stat /w: no such file or directory"#, .final
+        ),
+        (
+            #""reason":"StartError","exitCode":126,"message":"exec: \"/w\": permission denied""#,
+            #"StartError: exec: "/w": permission denied"#, .final
+        ),
+        (
+            #""reason":"StartError","exitCode":127,"message":"executable file `w` not found in $PATH""#,
+            "StartError: executable file `w` not found in $PATH", .final
+        ),
+        (
+            #""reason":"StartError","exitCode":128,"message":"exec /w: exec format error""#,
+            "StartError: exec /w: exec format error", .final
+        ),
+        (
+            #""reason":"StartError","exitCode":128,"message":"mounting cgroup: no such file or directory""#,
+            "ContainerFailed: mounting cgroup: no such file or directory", .failed
+        ),
+        (
+            #""reason":"ContainerCannotRun","exitCode":127,"message":"libnvidia-ml.so.1: no such file""#,
+            "ContainerFailed: libnvidia-ml.so.1: no such file", .failed
         ),
         (
             #""reason":"StartError","exitCode":128,"message":"cgroup is busy""#,
@@ -69,6 +93,10 @@ struct PodVerdictTests {
         ),
         (
             #""reason":"ContainerStatusUnknown","exitCode":137"#,
+            "NodeLost: its node does not know how it ended", .excused
+        ),
+        (
+            #""reason":"Unknown","exitCode":255"#,
             "NodeLost: its node does not know how it ended", .excused
         ),
     ])
@@ -79,6 +107,36 @@ struct PodVerdictTests {
             #"{"phase":"Failed","containerStatuses":[{"name":"worker","state":{"terminated":{\#(terminated)}}}]}"#
         #expect(try state([pod(status)]) == .ended(how: text))
         #expect(JobEnding(text: text).verdict == verdict)
+    }
+
+    @Test func `a worker that never ran is told from the container that kept it from running`() throws {
+        func status(_ second: String) -> String {
+            #"{"phase":"Failed","initContainerStatuses":[{"name":"one","state":{"terminated":{"exitCode":0}}},"#
+                + #"{"name":"two","state":{"terminated":{\#(second)}}}],"#
+                + #""containerStatuses":[{"name":"worker","state":{"waiting":{"reason":"PodInitializing"}}}]}"#
+        }
+        // Its codes are not the worker's: `exit 10` would be final.
+        #expect(try state([pod(status(#""exitCode":10"#))]) == .ended(how: "container two: exit 10"))
+        let full = try state([pod(status(#""exitCode":137,"reason":"OOMKilled""#))])
+        #expect(full == .ended(how: "OOMKilled: container two: it took more memory than its limit"))
+    }
+
+    @Test func `a worker beside containers that go on has ended, unless its pod is being taken away`() throws
+    {
+        func status(_ worker: String, _ more: String = "") -> String {
+            #"{"phase":"Running"\#(more),"containerStatuses":[{"name":"mesh","state":{"running":{}}},"#
+                + #"{"name":"worker","state":\#(worker)}]}"#
+        }
+        let through = #"{"terminated":{"exitCode":10,"reason":"Error"}}"#
+        #expect(try state([pod(status(through))]) == .ended(how: "exit 10"))
+        #expect(try state([pod(status(#"{"running":{}}"#))]) == .running)
+        // How it ended comes with the phase.
+        #expect(try state([pod(status(through), deleted: true)]) == .running)
+        let disrupted =
+            #","conditions":[{"type":"DisruptionTarget","status":"True","reason":"TerminationByKubelet"}]"#
+        #expect(try state([pod(status(through, disrupted))]) == .running)
+        let alone = #"{"phase":"Running","containerStatuses":[{"name":"worker","state":\#(through)}]}"#
+        #expect(try state([pod(alone)]) == .running)
     }
 
     @Test(arguments: [
@@ -166,6 +224,22 @@ struct PodVerdictTests {
         }
     }
 
+    @Test func `a job that took too long is known as late before its pods are gone`() throws {
+        let late = try job(
+            #"{"conditions":[{"type":"FailureTarget","status":"True","reason":"DeadlineExceeded","message":"said"}]}"#
+        )
+        let ended = try pod(Self.exit10)
+        let ending = try pod(running(ready: true, containerReady: true), deleted: true)
+        #expect(JobFacts(job: late, pods: [ending], firstPod: ending).state(Self.limits) == .running)
+        for pods in [[ended], []] {
+            let facts = JobFacts(job: late, pods: pods, firstPod: ended)
+            #expect(facts.state(Self.limits) == .ended(how: "DeadlineExceeded: said") && !facts.needsPods)
+        }
+        let other = try job(
+            #"{"conditions":[{"type":"FailureTarget","status":"True","reason":"PodFailurePolicy"}]}"#)
+        #expect(JobFacts(job: other, pods: [ended]).state(Self.limits) == .ended(how: "exit 10"))
+    }
+
     // MARK: Pods that go
 
     @Test func `a pod that was deleted ends the attempt, also when another takes its place`() throws {
@@ -195,6 +269,12 @@ struct PodVerdictTests {
             #",{"type":"DisruptionTarget","status":"True","reason":"DeletionByTaintManager"}"#
         #expect(try state([pod(running(ready: true, containerReady: true, more: tainted))]) == lost)
         #expect(try state([pod(#"{"phase":"Unknown"}"#)]) == lost)
+        // A healthy node says why: a sidecar or a gate that is not ready.
+        for reason in ["ContainersNotReady", "ReadinessGatesNotReady"] {
+            let unready = running(ready: false, containerReady: true).replacing(
+                #""status":"False""#, with: #""status":"False","reason":"\#(reason)""#)
+            #expect(try state([pod(unready)]) == .running)
+        }
         // It goes with its node.
         let gone = try state([], first: pod(running(ready: false, containerReady: true)))
         #expect(gone == .ended(how: "NodeLost: its pod went with its node"))

@@ -65,6 +65,7 @@ struct RoleStage: Sendable {
         var account = try Kubeconfig.read(admin)
         account.namespace = namespace
         account.credential = .token(token.trimmingCharacters(in: .whitespacesAndNewlines))
+        account.identity = nil
         let (asked, finished) = (AskedRights(), FinishedJobs())
         var manifest = JobManifestSettings(
             image: TestImage.name, secret: "streamforge-test",

@@ -3,16 +3,29 @@ import Workflow
 
 /// How a pod ended, or what can be said of one that is gone: pure.
 extension PodObject {
-    var hasEnded: Bool { ["Failed", "Succeeded"].contains(status?.phase) }
+    var hasEnded: Bool { ["Failed", "Succeeded"].contains(status?.phase) || hasOnlyOthersLeft }
+
+    /// Whether the worker is through and another container still runs, e.g. a service mesh's: nobody will end that one,
+    /// and the phase stays `Running`. A pod that is being taken away says later, and better, how it ended.
+    private var hasOnlyOthersLeft: Bool {
+        status?.phase == "Running" && workerEnd != nil && disruption == nil
+            && metadata.deletionTimestamp == nil
+            && status?.containerStatuses?.contains { $0.state?.running != nil } == true
+    }
+
+    private var workerEnd: Container.Terminated? {
+        status?.containerStatuses?.first { $0.name == JobManifest.container }?.state?.terminated
+    }
 
     /// Whether its node does not answer, as far as the cluster knows.
     ///
     /// When a node falls silent its pods stay as it last described them, containers that are ready in a pod that is
-    /// marked as not ready; a node that answers says so of both.
+    /// marked as not ready, without a reason; a node that answers says so of both, and why.
     package var isOnLostNode: Bool {
         if status?.phase == "Unknown" || status?.reason == "NodeLost" { return true }
         if let disruption, Self.nodeLosses.contains(disruption.reason ?? "") { return true }
-        guard status?.phase == "Running", condition("Ready")?.status == "False",
+        guard status?.phase == "Running", let ready = condition("Ready"), ready.status == "False",
+            (ready.reason ?? "").isEmpty, condition("ContainersReady")?.status != "False",
             let containers = status?.containerStatuses, !containers.isEmpty
         else { return false }
         return containers.allSatisfy { $0.ready == true && $0.state?.running != nil }
@@ -71,28 +84,43 @@ extension PodObject {
     ]
 
     private var containerEnding: JobEnding {
-        let all = (status?.containerStatuses ?? []) + (status?.initContainerStatuses ?? [])
-        let worker = all.first { $0.name == JobManifest.container && $0.state?.terminated != nil }
-        guard let end = (worker ?? all.first { $0.state?.terminated != nil })?.state?.terminated else {
-            return JobEnding(text: "\(status?.reason ?? "Failed"): \(status?.message ?? "no details")")
+        if let workerEnd { return ending(of: workerEnd, in: nil) }
+        // The worker did not run: what kept it from that did not end well.
+        let others = (status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? [])
+        for other in others {
+            if let end = other.state?.terminated, end.exitCode != 0 {
+                return ending(of: end, in: other.name)
+            }
         }
-        let message = end.message ?? ""
+        return JobEnding(text: "\(status?.reason ?? "Failed"): \(status?.message ?? "no details")")
+    }
+
+    /// - Parameter container: another one than the worker, whose exit codes mean nothing to us.
+    private func ending(of end: Container.Terminated, in container: String?) -> JobEnding {
+        let place = container.map { "container \($0): " } ?? ""
+        let message = place + (end.message ?? "")
         switch end.reason {
-        case "OOMKilled": return JobEnding(.outOfMemory, "it took more memory than its limit")
+        case "OOMKilled": return JobEnding(.outOfMemory, "\(place)it took more memory than its limit")
         case "StartError", "ContainerCannotRun":
             return JobEnding(Self.lacksProgram(message) ? .startError : .containerFailed, message)
-        case "ContainerStatusUnknown": return JobEnding(.nodeLost, "its node does not know how it ended")
-        default: return JobEnding(exitCode: end.exitCode)
+        // What a node says of containers it finds ended when it begins anew; containerd's word is the second.
+        case "ContainerStatusUnknown", "Unknown":
+            return JobEnding(.nodeLost, "\(place)its node does not know how it ended")
+        default:
+            return container == nil
+                ? JobEnding(exitCode: end.exitCode) : JobEnding(text: "\(place)exit \(end.exitCode)")
         }
     }
 
     /// The image has no such program, or none that this machine runs: the same on every node. Whatever else keeps a
-    /// container from starting may be the node's own trouble.
+    /// container from starting may be the node's own trouble, also a file of its own that is not there.
     private static func lacksProgram(_ message: String) -> Bool {
         let text = message.lowercased()
-        return [
-            "executable file not found", "no such file or directory", "no such file", "exec format error",
-            "permission denied",
-        ].contains { text.contains($0) }
+        if text.contains("exec format error") { return true }
+        // crun's words, and runc's, which name the program: `exec: "worker": stat worker: no such file or directory`.
+        if text.contains("executable file"), text.contains("not found") { return true }
+        guard let program = text.firstRange(of: #"exec: ""#) else { return false }
+        let reason = text[program.upperBound...]
+        return ["no such file or directory", "permission denied"].contains { reason.contains($0) }
     }
 }

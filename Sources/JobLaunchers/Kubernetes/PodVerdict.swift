@@ -52,7 +52,7 @@ extension JobFacts {
     /// - Parameter limits: beyond them a job that does not run is stuck.
     package func state(_ limits: WaitLimits) -> JobState {
         if job.holds("Complete") != nil { return .ended(how: JobEnding(exitCode: 0).text) }
-        if let failed = job.holds("Failed") { return ended(failed) }
+        if let failed = job.holds("Failed") ?? lateness { return ended(failed) }
         // Somebody deletes it; it is gone when its pods are.
         if job.metadata.deletionTimestamp != nil { return .running }
         let known = firstPod.map { first in pods.first { $0.metadata.uid == first.metadata.uid } }
@@ -72,6 +72,12 @@ extension JobFacts {
     }
 
     // MARK: Its end
+
+    /// From Kubernetes 1.31 on a Job that took too long says so at once, and fails only when its pods are gone: how
+    /// they end is the controller's doing.
+    private var lateness: JobObject.Condition? {
+        job.holds("FailureTarget").flatMap { $0.reason == "DeadlineExceeded" ? $0 : nil }
+    }
 
     /// The pod that tells how it ended: among those that are there, else the first as it was last seen.
     private var endedPod: PodObject? {
@@ -157,6 +163,10 @@ extension PodObject {
             case "CreateContainerError", "RunContainerError", "CreatePodSandboxError":
                 return ContainerProblem(
                     reason: reason, what: "its container cannot be made", message: message)
+            case "CrashLoopBackOff":
+                // Of a sidecar or an init container that is begun again; the worker never is.
+                return ContainerProblem(
+                    reason: reason, what: "a container before it ends again and again", message: message)
             default: continue
             }
         }

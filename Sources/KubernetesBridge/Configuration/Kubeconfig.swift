@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import HTTPBridge
 import Yams
 
@@ -139,20 +140,24 @@ package struct Kubeconfig: Decodable, Sendable {
             server: String(cluster.server.reversed().drop { $0 == "/" }.reversed()),
             certificateAuthorities: try Self.bytes(
                 data: cluster.authorityData, path: cluster.authorityPath, "certificate-authority"),
-            credential: try user.map { user throws(KubernetesError) in try Self.credential(user) }
-                ?? .none, namespace: context.namespace.flatMap { $0.isEmpty ? nil : $0 } ?? "default")
+            credential: user.map(Self.credential) ?? .none,
+            identity: try user.flatMap { user throws(KubernetesError) in try Self.identity(user) },
+            namespace: context.namespace.flatMap { $0.isEmpty ? nil : $0 } ?? "default")
     }
 
-    /// Reads the files that `KUBECONFIG` names, colons between; in each list the first entry of a name counts.
+    /// Reads the files that `KUBECONFIG` names, colons between; in each list the first entry of a name counts, and
+    /// files that are not there are passed over, as kubectl does.
     package static func read(
         _ paths: String, context: String? = nil
     ) throws(KubernetesError) -> KubernetesConfiguration {
         var all: Kubeconfig?
-        for path in paths.split(separator: ":").map(String.init) {
+        let paths = paths.split(separator: ":").map(String.init)
+        let there = paths.filter { access($0, F_OK) == 0 }
+        // When none is there the first says so.
+        for path in there.isEmpty ? Array(paths.prefix(1)) : there {
             let bytes = try SmallFile.bytes(path, operation: operation)
-            let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
             let next = try Kubeconfig(
-                yaml: String(decoding: bytes, as: UTF8.self), directory: folder.joined(separator: "/"))
+                yaml: String(decoding: bytes, as: UTF8.self), directory: folder(of: path))
             guard var merged = all else {
                 all = next
                 continue
@@ -160,7 +165,7 @@ package struct Kubeconfig: Decodable, Sendable {
             merged.clusters += next.clusters
             merged.users += next.users
             merged.contexts += next.contexts
-            merged.currentContext = merged.currentContext ?? next.currentContext
+            if (merged.currentContext ?? "").isEmpty { merged.currentContext = next.currentContext }
             all = merged
         }
         guard let all else { throw problem("KUBECONFIG names no file") }
@@ -176,30 +181,37 @@ package struct Kubeconfig: Decodable, Sendable {
         if cluster.skipsVerification == true {
             throw problem("insecure-skip-tls-verify is not supported: give certificate-authority-data")
         }
-        if cluster.serverName != nil { throw problem("tls-server-name is not supported") }
-        if cluster.proxy != nil { throw problem("proxy-url is not supported: set HTTPS_PROXY") }
+        if isSet(cluster.serverName) { throw problem("tls-server-name is not supported") }
+        if isSet(cluster.proxy) { throw problem("proxy-url is not supported: set HTTPS_PROXY") }
         if user?.plugin != nil {
             throw problem(
                 "credentials of an exec plugin are not supported: use a token, a client certificate, or a "
                     + "service account (kubectl create token)")
         }
         if user?.provider != nil { throw problem("auth-provider is not supported: use a token") }
-        if user?.username != nil { throw problem("username and password are not supported: use a token") }
+        if isSet(user?.username) {
+            throw problem("username and password are not supported: use a token")
+        }
     }
 
-    private static func credential(
-        _ user: User
-    ) throws(KubernetesError) -> KubernetesConfiguration.Credential {
+    /// An empty value is none.
+    private static func isSet(_ value: String?) -> Bool { value?.isEmpty == false }
+
+    private static func credential(_ user: User) -> KubernetesConfiguration.Credential {
         // kubectl too takes the file where both are given.
         if let path = user.tokenPath, !path.isEmpty { return .tokenFile(TokenFile(path)) }
         if let token = user.token, !token.isEmpty { return .token(token) }
+        return .none
+    }
+
+    private static func identity(_ user: User) throws(KubernetesError) -> TLSIdentity? {
         let certificate = try bytes(
             data: user.certificateData, path: user.certificatePath, "client-certificate")
         let key = try bytes(data: user.keyData, path: user.keyPath, "client-key")
         switch (certificate, key) {
-        case (nil, nil): return .none
+        case (nil, nil): return nil
         case (let certificate?, let key?):
-            return .certificate(TLSIdentity(certificatePEM: certificate, keyPEM: key))
+            return TLSIdentity(certificatePEM: certificate, keyPEM: key)
         default: throw problem("client-certificate and client-key belong together")
         }
     }
@@ -220,6 +232,12 @@ package struct Kubeconfig: Decodable, Sendable {
     private static func resolve(_ path: inout String?, _ directory: String) {
         guard let given = path, !given.isEmpty, !given.hasPrefix("/"), !directory.isEmpty else { return }
         path = "\(directory)/\(given)"
+    }
+
+    /// Empty for a file of the working folder.
+    private static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "" }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     private static func problem(_ detail: String) -> KubernetesError {

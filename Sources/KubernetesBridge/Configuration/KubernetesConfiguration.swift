@@ -8,7 +8,6 @@ package struct KubernetesConfiguration: Sendable {
         case token(String)
         /// Read again when it changes: the cluster replaces it about once an hour.
         case tokenFile(TokenFile)
-        case certificate(TLSIdentity)
     }
 
     /// Absolute, `https` (or `http` for `kubectl proxy`), without `/` at its end.
@@ -16,14 +15,18 @@ package struct KubernetesConfiguration: Sendable {
     /// PEM; nil: the system's.
     package var certificateAuthorities: [UInt8]?
     package var credential: Credential
+    /// A client certificate. Beside a token it goes along, as kubectl sends both.
+    package var identity: TLSIdentity?
     package var namespace: String
 
     package init(
-        server: String, certificateAuthorities: [UInt8]?, credential: Credential, namespace: String
+        server: String, certificateAuthorities: [UInt8]?, credential: Credential,
+        identity: TLSIdentity? = nil, namespace: String
     ) {
         self.server = server
         self.certificateAuthorities = certificateAuthorities
         self.credential = credential
+        self.identity = identity
         self.namespace = namespace
     }
 

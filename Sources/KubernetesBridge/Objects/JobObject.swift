@@ -1,7 +1,7 @@
 /// A batch/v1 Job, as far as we read it.
 package struct JobObject: KubernetesObject, Hashable {
     package struct Condition: Sendable, Hashable, Decodable {
-        /// `Complete`, `Failed`, `Suspended`, …
+        /// `Complete`, `Failed`, `FailureTarget` (it will fail once its pods are gone), `Suspended`, …
         package var type: String
         /// `True`, `False` or `Unknown`.
         package var status: String
