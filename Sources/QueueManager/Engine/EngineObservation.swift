@@ -37,6 +37,10 @@ package struct EngineObserver: Sendable {
     package init(logger: Logger, factory: any MetricsFactory) {
         self.logger = logger
         self.factory = factory
+        // Their alerts compare with a moment before: what is counted first must have been 0.
+        for status in QueueStatus.allCases where status.isFinal {
+            count("streamforge_queues_ended_total", [("status", status.rawValue)], by: 0)
+        }
     }
 
     package func callAsFunction(_ observation: EngineObservation) {

@@ -36,6 +36,8 @@ package struct UpkeepObserver: Sendable {
     package init(logger: Logger, factory: any MetricsFactory) {
         self.logger = logger
         self.factory = factory
+        // Its alert compares with a moment before: what is counted first must have been 0.
+        count("streamforge_dead_letters_copied_total", by: 0)
     }
 
     package func callAsFunction(_ observation: UpkeepObservation) {
