@@ -62,6 +62,15 @@ final class PoolStage: Sendable {
         }
     }
 
+    /// What the pool's group has committed; nil for partitions where it never did.
+    func committed() async throws -> [Int64?] {
+        guard let count = try await admin.partitionCounts(of: [Self.topic])[Self.topic] else { return [] }
+        let partitions = (0..<Int32(count)).map { TopicPartition(Self.topic, $0) }
+        let positions = try await admin.committedOffsets(
+            of: DerivedName.poolGroup(topic: Self.topic), partitions)
+        return partitions.map { positions[$0] ?? nil }
+    }
+
     // MARK: - Workers
 
     /// A running pool worker.

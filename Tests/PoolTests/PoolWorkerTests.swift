@@ -28,6 +28,20 @@ struct PoolWorkerTests {
         }
     }
 
+    /// Or a group that was forgotten would look as if all of its topic were waiting.
+    @Test func `a worker that joins commits where it begins`() async throws {
+        try await PoolStage.with { stage in
+            #expect(try await stage.committed().allSatisfy { $0 == nil })
+            let worker = try await stage.startWorker("pool-a")
+            let positions = try await stage.until("every partition has a position") {
+                let all = try await stage.committed()
+                return all.isEmpty || all.contains(nil) ? nil : all
+            }
+            #expect(positions.allSatisfy { $0 == 0 })
+            #expect(await stage.stop(worker) == .code(0))
+        }
+    }
+
     @Test func `each offer is run once by one of two workers`() async throws {
         try await PoolStage.with { stage in
             let count = 300

@@ -110,15 +110,26 @@ struct OfferTaker: Sendable {
     ///
     /// That is not the consumer's own rule for a position it cannot use: where a broker has lost its last
     /// offers, reading goes on at the end, since those at the beginning were run long ago.
+    ///
+    /// The beginning is committed at once: brokers forget the positions of a group that had no member for a week,
+    /// and a partition without one looks to KEDA as if all it ever had were waiting.
     private func begin(
         _ partitions: [TopicPartition], _ consumer: KafkaConsumer
     ) async throws(KafkaError) {
-        var fromBeginning: [TopicPartition: KafkaPosition] = [:]
+        var beginnings: [TopicPartition: Int64] = [:]
         for (partition, position) in try await consumer.committed(partitions) {
-            if let position, position >= (try await consumer.watermarks(of: partition).low) { continue }
-            fromBeginning[partition] = .beginning
+            let beginning = try await consumer.watermarks(of: partition).low
+            if let position, position >= beginning { continue }
+            beginnings[partition] = beginning
         }
-        await consumer.start(at: fromBeginning)
+        await consumer.start(at: beginnings.mapValues { _ in .beginning })
+        guard !beginnings.isEmpty else { return }
+        do throws(KafkaError) {
+            try await commit(beginnings, consumer)
+        } catch {
+            // Others have the partitions now.
+            guard error.code == .rebalanced else { throw error }
+        }
     }
 
     /// - Returns: whether the partitions changed, so that none is paused any more.
