@@ -56,7 +56,8 @@ package final class PoolLauncher: JobLauncher {
             configuration.targets.map {
                 TopicSpecification(
                     DerivedName.poolTopic($0), partitions: configuration.partitions,
-                    replication: configuration.replication, configuration: retention)
+                    replication: configuration.replication, configuration: retention
+                ).guarded
             })
     }
 

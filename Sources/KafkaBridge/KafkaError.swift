@@ -57,6 +57,15 @@ package struct KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
         isFatal || ["OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID"].contains(name)
     }
 
+    /// A partition has no leader just now, or another than was asked.
+    var isOfLeader: Bool {
+        [
+            "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "REPLICA_NOT_AVAILABLE",
+            "FENCED_LEADER_EPOCH",
+            "OFFSET_NOT_AVAILABLE", "KAFKA_STORAGE_ERROR", "_UNKNOWN_PARTITION",
+        ].contains(name)
+    }
+
     package init(
         _ code: Code, operation: String, detail: String, name: String = "", isRetriable: Bool = false
     ) {
@@ -87,6 +96,10 @@ extension KafkaError {
             name: String(cString: rd_kafka_err2name(raw)), isRetriable: Code.retriable.contains(code))
         isFatal = raw == RD_KAFKA_RESP_ERR__FATAL || code == .fenced
         if Self.passing.contains(raw.rawValue) { isRetriable = true }
+        if code == .unauthenticated, !KafkaLibrary.sendsNonceOnce {
+            self.detail +=
+                " (SCRAM with Kafka 4.0 or newer needs librdkafka 2.6.1 or newer; this is \(KafkaLibrary.version))"
+        }
     }
 
     /// Takes over an error object of the transactional and admin interfaces and frees it; nil is success.
@@ -126,9 +139,9 @@ extension KafkaError.Code {
             RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
             self = .unreachable
         case RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
-            RD_KAFKA_RESP_ERR__SSL, RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM,
-            RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE:
+            RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM, RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE:
             self = .unauthenticated
+        case RD_KAFKA_RESP_ERR__SSL: self = KafkaLibrary.tellsTLSErrors ? .unauthenticated : .unreachable
         case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
             RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
             RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:

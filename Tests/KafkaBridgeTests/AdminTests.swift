@@ -30,6 +30,24 @@ struct AdminTests {
         await admin.close()
     }
 
+    @Test func `a topic that is just being made is waited for by who needs it`() async throws {
+        let connection = try BrokerTrait.connection
+        let maker = try KafkaAdmin(connection)
+        let admin = try KafkaAdmin(connection)
+        let topic = uniqueName("made")
+        let partition = TopicPartition(topic, 0)
+        let error = try await kafkaError {
+            _ = try await admin.watermarks(of: partition, timeout: .seconds(2))
+        }
+        #expect(error.code == .unknownTopic || error.code == .timedOut, "\(error)")
+        async let marks = admin.watermarks(of: partition, isMade: true, timeout: .seconds(30))
+        try await Task.sleep(for: .milliseconds(300))
+        try await maker.createTopics([TopicSpecification(topic, partitions: 1)])
+        #expect(try await marks == Watermarks(low: 0, high: 0))
+        await maker.close()
+        await admin.close()
+    }
+
     @Test func `deleting a missing topic is fine or an error, as asked`() async throws {
         let admin = try KafkaAdmin(try BrokerTrait.connection)
         let name = uniqueName("missing")

@@ -69,8 +69,25 @@ struct ConsumerTests {
         var ends: [ConsumerEvent] = []
         while ends.isEmpty { ends += try await consumer.poll(timeout: .seconds(5)).events }
         #expect(ends == [.endReached(partition, offset: 4)])
-        #expect(try await consumer.position([partition]) == [partition: 4])
+        let position = try await consumer.position([partition])
+        #expect(position == [partition: 4])
         await consumer.close()
+    }
+
+    @Test func `a partition that was paused at its end gives what comes then`() async throws {
+        let connection = try BrokerTrait.connection
+        let partition = TopicPartition(try await makeTopic(connection), 0)
+        let producer = try KafkaProducer(connection)
+        _ = try await producer.send(makeBatch(4), to: partition.topic, partition: 0)
+        let consumer = try KafkaConsumer(connection)
+        try await consumer.assign([partition: .beginning])
+        while try await consumer.poll(timeout: .seconds(5)).events.isEmpty {}
+        try await consumer.pause([partition])
+        _ = try await producer.send(makeBatch(2, prefix: "late"), to: partition.topic, partition: 0)
+        try await consumer.resume([partition])
+        #expect(try await readValues(consumer, 2) == ["late-0", "late-1"])
+        await consumer.close()
+        try await producer.close()
     }
 
     @Test func `a poll gives at most as many records as asked and keeps the rest`() async throws {

@@ -16,6 +16,48 @@ struct FaultTests {
         try await producer.close()
     }
 
+    @Test func `ends are asked of the leader of the moment`() async throws {
+        let cluster = try MockCluster(brokers: 3)
+        cluster.createTopic("t", partitions: 1)
+        let admin = try KafkaAdmin(cluster.connection)
+        let consumer = try KafkaConsumer(cluster.connection)
+        for leader in [1, 2, 3, 1] as [Int32] {
+            cluster.setLeader(of: "t", leader)
+            let ends = try await admin.endOffsets(of: [TopicPartition("t", 0)], timeout: .seconds(5))
+            #expect(ends == [TopicPartition("t", 0): 0])
+            let marks = try await consumer.watermarks(of: TopicPartition("t", 0), timeout: .seconds(5))
+            #expect(marks == Watermarks(low: 0, high: 0))
+        }
+        await consumer.close()
+        await admin.close()
+    }
+
+    @Test func `ends are known again soon after a leader is gone, and each question keeps its time-out`()
+        async throws
+    {
+        let cluster = try MockCluster(brokers: 2)
+        cluster.createTopic("t", partitions: 1)
+        cluster.setLeader(of: "t", 1)
+        let admin = try KafkaAdmin(cluster.connection)
+        let partition = TopicPartition("t", 0)
+        _ = try await admin.endOffsets(of: [partition])
+        cluster.stop(1)
+        let lost = ContinuousClock.now
+        // Nobody leads at first, as until an election is over.
+        let error = try await kafkaError {
+            _ = try await admin.endOffsets(of: [partition], timeout: .seconds(1))
+        }
+        #expect(error.isRetriable || error.code == .unknownTopic, "\(error)")
+        #expect(ContinuousClock.now - lost < .seconds(5))
+        cluster.setLeader(of: "t", 2)
+        var ends: [TopicPartition: Int64]?
+        while ends == nil, ContinuousClock.now - lost < .seconds(30) {
+            ends = try? await admin.endOffsets(of: [partition], timeout: .seconds(1))
+        }
+        #expect(ends == [partition: 0])
+        await admin.close()
+    }
+
     @Test func `a refused user is told as unauthorized and not retriable`() async throws {
         let cluster = try MockCluster()
         cluster.createTopic("t", partitions: 1)

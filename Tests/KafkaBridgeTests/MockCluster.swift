@@ -37,6 +37,13 @@ final class MockCluster: @unchecked Sendable {
         rd_kafka_mock_topic_create(cluster, name, partitions, 1)
     }
 
+    func setLeader(of topic: String, _ broker: Int32) {
+        rd_kafka_mock_partition_set_leader(cluster, topic, 0, broker)
+    }
+
+    /// Breaks its connections and takes no more.
+    func stop(_ broker: Int32) { rd_kafka_mock_broker_set_down(cluster, broker) }
+
     func fail(_ request: Request, _ error: rd_kafka_resp_err_t, count: Int = 1) {
         crdk_mock_fail_requests(cluster, request.rawValue, count, error)
     }

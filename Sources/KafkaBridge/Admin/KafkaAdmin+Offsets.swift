@@ -16,13 +16,16 @@ package struct Watermarks: Sendable, Equatable {
 extension KafkaAdmin {
     /// Asks the partition's leader where it begins and ends.
     ///
-    /// - Parameter isolation: `readCommitted` gives the last stable offset as `high`.
+    /// - Parameters:
+    ///   - isolation: `readCommitted` gives the last stable offset as `high`.
+    ///   - isMade: the topic was made, perhaps a moment ago: until `timeout` it is no error that a broker does not
+    ///     know it.
     package func watermarks(
-        of partition: TopicPartition, isolation: KafkaIsolation = .readUncommitted,
+        of partition: TopicPartition, isolation: KafkaIsolation = .readUncommitted, isMade: Bool = false,
         timeout: Duration = .seconds(10)
     ) throws(KafkaError) -> Watermarks {
         let core = try core(for: "read the offsets of \(partition)", isolation: isolation)
-        return try core.watermarks(of: partition, timeout: timeout)
+        return try core.watermarks(of: partition, isMade: isMade, timeout: timeout)
     }
 
     /// The first offset whose timestamp is not before a time in milliseconds since 1970; nil where there is
@@ -41,7 +44,7 @@ extension KafkaAdmin {
         guard !partitions.isEmpty else { return [:] }
         let operation = "read the ends of \(partitions.count) partitions"
         let core = try core(for: operation)
-        return try core.endOffsets(of: partitions, operation: operation, timeout: timeout)
+        return try core.offsets(of: partitions, at: .end, operation: operation, timeout: timeout)
     }
 
     /// What a group committed; nil where it never did.

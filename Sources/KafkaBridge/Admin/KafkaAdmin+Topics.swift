@@ -17,6 +17,16 @@ package struct TopicSpecification: Sendable, Equatable {
         self.replication = replication
         self.configuration = configuration
     }
+
+    /// The same, whose records go by age alone whatever the broker's defaults, and count as stored when two replicas
+    /// have them, if there are three or more.
+    package var guarded: TopicSpecification {
+        var guards = ["retention.bytes": "-1"]
+        if let replication, replication >= 3 { guards["min.insync.replicas"] = "2" }
+        var copy = self
+        copy.configuration.merge(guards) { own, _ in own }
+        return copy
+    }
 }
 
 extension KafkaAdmin {

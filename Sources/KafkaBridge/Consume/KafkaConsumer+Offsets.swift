@@ -60,12 +60,13 @@ extension KafkaConsumer {
 
     /// Where a partition begins and ends for this consumer: with `readCommitted` the end is before any open
     /// transaction. Reading up to an end known beforehand is quicker than waiting for
-    /// ``ConsumerEvent/endReached``.
+    /// ``ConsumerEvent/endReached``. A topic is read when it was made: until `timeout` it is no error that a broker
+    /// does not know it yet.
     package func watermarks(
         of partition: TopicPartition, timeout: Duration = .seconds(10)
     ) throws(KafkaError) -> Watermarks {
         try openHandle(for: "read the offsets of \(partition)").core.watermarks(
-            of: partition, timeout: timeout)
+            of: partition, isMade: true, timeout: timeout)
     }
 
     /// Stops giving records of these partitions; their group membership stays as long as polls go on.

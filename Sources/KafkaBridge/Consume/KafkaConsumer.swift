@@ -158,8 +158,7 @@ package actor KafkaConsumer {
         var messages = [UnsafeMutablePointer<rd_kafka_message_t>?](
             unsafeUninitializedCapacity: recordsMax
         ) { buffer, count in
-            count = max(
-                0, rd_kafka_consume_batch_queue(handle.core.events, 0, buffer.baseAddress, recordsMax))
+            count = crdk_consume(handle.core.events, buffer.baseAddress, recordsMax)
         }
         var records = crdk_partition_messages(&messages, messages.count)
         // A poll's events come behind its records, also where they were told before.
@@ -292,20 +291,28 @@ package actor KafkaConsumer {
     ) throws(KafkaError) -> [TopicPartition: Int64] {
         var offsets: [TopicPartition: Int64] = [:]
         var times: [TopicPartition: Int64] = [:]
+        var beginnings: Set<TopicPartition> = []
+        var ends: Set<TopicPartition> = []
         for (partition, position) in positions {
             switch position {
-            case .beginning: offsets[partition] = try core.watermarks(of: partition, timeout: timeout).low
-            case .end: offsets[partition] = try core.watermarks(of: partition, timeout: timeout).high
+            case .beginning: beginnings.insert(partition)
+            case .end: ends.insert(partition)
             case .offset(let offset): offsets[partition] = offset
             case .committed: offsets[partition] = Int64(RD_KAFKA_OFFSET_STORED)
             case .time(let milliseconds): times[partition] = milliseconds
             }
         }
-        guard !times.isEmpty else { return offsets }
-        for (partition, offset) in try core.offsets(forTimes: times, timeout: timeout) {
-            // After the last record: the end.
-            let end = offset == nil ? try core.watermarks(of: partition, timeout: timeout).high : nil
-            offsets[partition] = offset ?? end
+        if !times.isEmpty {
+            for (partition, offset) in try core.offsets(forTimes: times, timeout: timeout) {
+                offsets[partition] = offset
+                // After the last record.
+                if offset == nil { ends.insert(partition) }
+            }
+        }
+        for (edge, asked) in [(ClientCore.Edge.beginning, beginnings), (.end, ends)] where !asked.isEmpty {
+            let found = try core.offsets(
+                of: asked, at: edge, isMade: true, operation: "look up where to begin", timeout: timeout)
+            offsets.merge(found) { $1 }
         }
         return offsets
     }

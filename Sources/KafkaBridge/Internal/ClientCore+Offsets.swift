@@ -1,4 +1,5 @@
 internal import CRdkafka
+import Glibc
 
 /// Broker look-ups that both consumers and the admin client make. They block: only on a client's own thread.
 extension ClientCore {
@@ -14,25 +15,72 @@ extension ClientCore {
         return try list.positions("look up offsets by time")
     }
 
-    func endOffsets(
-        of partitions: some Collection<TopicPartition>, operation: String, timeout: Duration
-    ) throws(KafkaError) -> [TopicPartition: Int64] {
-        // "The offset for the time -1" is the end (ListOffsets of Kafka's protocol).
-        let list = PartitionList(partitions, offset: Int64(RD_KAFKA_OFFSET_END))
-        let result = list.withPointer { rd_kafka_offsets_for_times(client, $0, timeout.milliseconds) }
-        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw error(result, operation: operation) }
-        return try list.positions(operation).compactMapValues { $0 }
+    enum Edge: Int32, Sendable {
+        // "The offset for the time -2" is the beginning, "-1" the end (ListOffsets of Kafka's protocol).
+        case beginning = -2
+        case end = -1
     }
 
-    func watermarks(of partition: TopicPartition, timeout: Duration) throws(KafkaError) -> Watermarks {
-        var low: Int64 = 0
-        var high: Int64 = 0
-        let result = rd_kafka_query_watermark_offsets(
-            client, partition.topic, partition.partition, &low, &high, timeout.milliseconds)
-        guard result == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            throw error(result, operation: "read the offsets of \(partition)")
+    /// Where these partitions begin or end, asked of each leader in one request; all or an error.
+    ///
+    /// Asks again while a partition has no leader, or another than was known: after it was made, or when a broker
+    /// went.
+    /// - Parameter isMade: a topic that is not known is known soon.
+    func offsets(
+        of partitions: some Collection<TopicPartition>, at edge: Edge, isMade: Bool = false,
+        operation: String, timeout: Duration
+    ) throws(KafkaError) -> [TopicPartition: Int64] {
+        let deadline = ContinuousClock.now + timeout
+        while true {
+            // rd_kafka_query_watermark_offsets would do, but before librdkafka 2.3 waits as long as its requests do.
+            let list = PartitionList(partitions, offset: Int64(edge.rawValue))
+            let left = max(.milliseconds(1), deadline - .now)
+            let result = list.withPointer { rd_kafka_offsets_for_times(client, $0, left.milliseconds) }
+            do throws(KafkaError) {
+                guard result == RD_KAFKA_RESP_ERR_NO_ERROR else { throw error(result, operation: operation) }
+                return try list.positions(operation).compactMapValues { $0 }
+            } catch {
+                let passes = error.isOfLeader || isMade && error.code == .unknownTopic
+                let left = deadline - .now
+                guard passes, left > Self.leaderPause else { throw error }
+                usleep(useconds_t(Self.leaderPause.milliseconds * 1_000))
+                // Or it would be asked of the same leader again.
+                refreshLeaders(of: Set(partitions.map(\.topic)), timeout: min(left, .seconds(1)))
+            }
         }
-        return Watermarks(low: low, high: high)
+    }
+
+    private static let leaderPause = Duration.milliseconds(50)
+
+    private func refreshLeaders(of topics: Set<String>, timeout: Duration) {
+        for name in topics {
+            guard let topic = rd_kafka_topic_new(client, name, nil) else { continue }
+            defer { rd_kafka_topic_destroy(topic) }
+            var metadata: UnsafePointer<rd_kafka_metadata>?
+            // What it brings goes to librdkafka's own memory; that it fails shows in the next question.
+            if rd_kafka_metadata(client, 0, topic, &metadata, timeout.milliseconds)
+                == RD_KAFKA_RESP_ERR_NO_ERROR
+            {
+                rd_kafka_metadata_destroy(metadata)
+            }
+        }
+    }
+
+    func watermarks(
+        of partition: TopicPartition, isMade: Bool = false, timeout: Duration
+    ) throws(KafkaError) -> Watermarks {
+        let operation = "read the offsets of \(partition)"
+        let deadline = ContinuousClock.now + timeout
+        func offset(_ edge: Edge) throws(KafkaError) -> Int64 {
+            let found = try offsets(
+                of: [partition], at: edge, isMade: isMade, operation: operation, timeout: deadline - .now)
+            guard let offset = found[partition] else {
+                throw KafkaError(.other, operation: operation, detail: "the broker gave no offset")
+            }
+            return offset
+        }
+        let low = try offset(.beginning)
+        return Watermarks(low: low, high: max(low, try offset(.end)))
     }
 
     func pause(_ partitions: some Collection<TopicPartition>) throws(KafkaError) {

@@ -23,6 +23,9 @@ package struct EngineTopics: Sendable {
 package struct EngineKafka: Service {
     package let broker: EngineBroker
     private let admin: KafkaAdmin
+    /// Asks where partitions end. One of its own: whoever makes a topic may wait for long, and a lease of an event
+    /// partition does not.
+    private let asker: KafkaAdmin
     private let producer: RenewingProducer
 
     /// Shorter than the lease of an event partition.
@@ -35,6 +38,7 @@ package struct EngineKafka: Service {
         _ connection: KafkaConnection, topics: EngineTopics, observe: @escaping KafkaObserver
     ) async throws -> EngineKafka {
         let admin = try KafkaAdmin(connection, observe: observe)
+        let asker = try KafkaAdmin(connection, observe: observe)
         let producer = try RenewingProducer { () throws(KafkaError) in
             try KafkaProducer(connection, observe: observe)
         }
@@ -43,7 +47,8 @@ package struct EngineKafka: Service {
             [topics.control, topics.events].map {
                 TopicSpecification(
                     $0, partitions: topics.partitions, replication: topics.replication,
-                    configuration: retention)
+                    configuration: retention
+                ).guarded
             })
         let control = try await partitionCount(of: topics.control, admin)
         let events = try await partitionCount(of: topics.events, admin)
@@ -52,14 +57,21 @@ package struct EngineKafka: Service {
                 try await admin.createTopics([
                     TopicSpecification(
                         name, partitions: Int(partitions), replication: topics.replication,
-                        configuration: configuration)
+                        configuration: configuration
+                    ).guarded
                 ])
             },
             deleteTopics: { try await admin.deleteTopics($0) },
             topicNames: { Array(try await admin.partitionCounts().keys) },
-            endOffset: { try await admin.watermarks(of: TopicPartition($0, $1)).high },
+            endOffset: { topic, partition in
+                let ends = try await asker.endOffsets(of: [TopicPartition(topic, partition)])
+                guard let end = ends.values.first else {
+                    throw KafkaError(.other, operation: "read the end of \(topic)", detail: "it is missing")
+                }
+                return end
+            },
             controlEnds: {
-                let ends = try await ends(of: topics.control, Array(0..<control), admin)
+                let ends = try await ends(of: topics.control, Array(0..<control), asker)
                 return (0..<control).map { ends[$0] ?? 0 }
             },
             send: { command in
@@ -69,7 +81,7 @@ package struct EngineKafka: Service {
             },
             controlTopic: topics.control, eventsTopic: topics.events, controlPartitions: control,
             eventsPartitions: events)
-        return EngineKafka(broker: broker, admin: admin, producer: producer)
+        return EngineKafka(broker: broker, admin: admin, asker: asker, producer: producer)
     }
 
     /// A source for ``EventReader``: offsets come from PostgreSQL; one that is gone restarts at the earliest,
@@ -84,28 +96,26 @@ package struct EngineKafka: Service {
         configuration.idleRestMax = .milliseconds(3)
         configuration.statisticsInterval = KafkaTelemetry.statisticsInterval
         let consumer = try KafkaConsumer(connection, configuration, observe: observe)
-        return .kafka(consumer, admin, topic: broker.eventsTopic)
+        return .kafka(consumer, asker, topic: broker.eventsTopic)
     }
 
     package func run() async throws {
         try? await gracefulShutdown()
         try await producer.close()
+        await asker.close()
         await admin.close()
     }
 
-    /// The offsets after the last records, asked side by side.
+    /// The offsets after the last records; all of them or an error.
     static func ends(
-        of topic: String, _ partitions: [Int32], _ admin: KafkaAdmin
+        of topic: String, _ partitions: [Int32], _ asker: KafkaAdmin
     ) async throws -> [Int32: Int64] {
-        try await withThrowingTaskGroup(of: (Int32, Int64).self) { group in
-            for partition in partitions {
-                group.addTask {
-                    let place = TopicPartition(topic, partition)
-                    return (partition, try await admin.watermarks(of: place, timeout: endsTimeout).high)
-                }
-            }
-            return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        let ends = try await asker.endOffsets(
+            of: partitions.map { TopicPartition(topic, $0) }, timeout: endsTimeout)
+        guard ends.count == partitions.count else {
+            throw KafkaError(.other, operation: "read the ends of \(topic)", detail: "some are missing")
         }
+        return Dictionary(uniqueKeysWithValues: ends.map { ($0.key.partition, $0.value) })
     }
 
     /// A topic that was just created may take a moment to be known everywhere.

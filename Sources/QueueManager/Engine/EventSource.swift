@@ -39,7 +39,7 @@ package struct EventSource: Sendable {
 extension EventSource {
     /// A topic of Kafka, read by assignment.
     package static func kafka(
-        _ consumer: KafkaConsumer, _ admin: KafkaAdmin, topic: String
+        _ consumer: KafkaConsumer, _ asker: KafkaAdmin, topic: String
     ) -> EventSource {
         EventSource(
             assign: { offsets in
@@ -62,7 +62,7 @@ extension EventSource {
                 }
             },
             ends: { partitions in
-                try await EngineKafka.ends(of: topic, partitions, admin)
+                try await EngineKafka.ends(of: topic, partitions, asker)
             }, close: { await consumer.close() })
     }
 }

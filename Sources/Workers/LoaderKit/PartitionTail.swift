@@ -49,7 +49,7 @@ struct PartitionTail: Sendable {
         let admin = try KafkaAdmin(kafka, observe: observe)
         do {
             let ends = try await admin.watermarks(
-                of: partition, isolation: .readCommitted, timeout: waitMax)
+                of: partition, isolation: .readCommitted, isMade: true, timeout: waitMax)
             await admin.close()
             return ends
         } catch {

@@ -58,7 +58,7 @@ actor ControlListener {
     private func ends(deadline: ContinuousClock.Instant) async throws(KafkaError) -> Watermarks {
         while true {
             do throws(KafkaError) {
-                return try await admin.watermarks(of: partition, timeout: Self.pollMax)
+                return try await admin.watermarks(of: partition, isMade: true, timeout: Self.pollMax)
             } catch {
                 guard error.isRetriable, ContinuousClock.now < deadline, !Task.isCancelled else {
                     throw error

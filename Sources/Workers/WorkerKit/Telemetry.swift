@@ -95,8 +95,8 @@ final class Telemetry: Sendable {
         do throws(KafkaError) {
             observe(.eventDelivered(event, took: try await sender.stored(handed)))
         } catch {
+            // Also when its producer is of no more use: another has taken its place.
             observe(.eventFailed(event.status, error))
-            if error.isFatal { throw error }
             try await sendStarted(limit: limit)
         }
     }
@@ -212,7 +212,7 @@ final class Telemetry: Sendable {
             } catch {
                 health.setReady("kafka", problem: "an event could not be delivered")
                 observe(.eventFailed(event.status, error))
-                guard ContinuousClock.now < deadline, !error.isFatal else { throw error }
+                guard ContinuousClock.now < deadline else { throw error }
                 try await Task.sleep(for: limits.retryPause)
             }
         }

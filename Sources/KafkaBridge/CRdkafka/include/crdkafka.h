@@ -73,6 +73,9 @@ void crdk_messages_destroy(rd_kafka_message_t **messages, size_t count);
 /// Adds a partition with its offset to a list.
 void crdk_list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition, int64_t offset);
 
+/// Takes up to `messages_max` messages that are there now, among them those that tell errors and ends.
+size_t crdk_consume(rd_kafka_queue_t *queue, rd_kafka_message_t **messages, size_t messages_max);
+
 /// Lets a consumer rest between fetches that a broker answers at once although there is nothing to read.
 ///
 /// A broker is meant to hold such an answer back for `fetch.wait.max.ms`; one that does not is asked thousands

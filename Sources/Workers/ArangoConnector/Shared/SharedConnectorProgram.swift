@@ -113,7 +113,9 @@ package enum SharedConnectorProgram {
     ) -> KafkaConsumerConfiguration {
         var configuration = KafkaConsumerConfiguration(group: DerivedName.connectorGroup)
         configuration.groupInstanceID = member
-        configuration.strategy = values[SharedSettings.assignment]
+        configuration.strategy =
+            values[SharedSettings.assignment]
+            ?? (KafkaLibrary.movesPartitionsSafely ? .cooperativeSticky : .range)
         configuration.isolation = .readCommitted
         configuration.offsetReset = .earliest
         // A connector that died gives its partitions to others after this.

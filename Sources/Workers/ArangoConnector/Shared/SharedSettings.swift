@@ -25,12 +25,14 @@ enum SharedSettings {
             + "connectors come and go; noida-db does not forget such a member when it dies."
     ).optional()
     static let assignment = Setting<KafkaConsumerConfiguration.AssignmentStrategy>(
-        "CONNECTOR_ASSIGNMENT", absent: .text("cooperative-sticky"),
+        "CONNECTOR_ASSIGNMENT", absent: .refused,
         expects: "one of range, roundrobin, cooperative-sticky", example: "range",
         doc:
             "How the group shares partitions out, the same for all of its members. `cooperative-sticky` moves as few "
-            + "as it can; noida-db knows only the others, and `streamforge up` sets `range`."
-    ) { KafkaConsumerConfiguration.AssignmentStrategy(rawValue: $0) }
+            + "as it can; noida-db knows only the others, and `streamforge up` sets `range`. Not set: "
+            + "`cooperative-sticky` with librdkafka 2.4 or newer, as in the images, and `range` with older ones, which "
+            + "may skip records or hang when single partitions move."
+    ) { KafkaConsumerConfiguration.AssignmentStrategy(rawValue: $0) }.optional()
 
     static let table = SettingsTable(
         program: "streamforge-worker \(SharedConnectorProgram.name)",
