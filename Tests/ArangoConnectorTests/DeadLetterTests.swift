@@ -42,6 +42,27 @@ struct DeadLetterTests {
         }
     }
 
+    @Test func `a record as large as a topic takes has a letter too, cut`() async throws {
+        try await withRig { rig in
+            // With key and headers just below the 1,000,000 bytes that a client sends at once.
+            let large = "[" + String(repeating: "1", count: 998_000)
+            var batch = RecordBatch()
+            Candles.append(1, json: large, to: &batch)
+            Candles.append(2, json: nil, to: &batch)
+            try Candles.appendMarker(Candles.marker(count: 2), to: &batch)
+            try await rig.fill([batch])
+            var limits = rig.limits
+            limits.deadLettersMax = 1
+            let end = try #require(try await rig.run(limits: limits).finished)
+            #expect(end.counts.recordsWritten == 1 && end.counts.deadLetters == 1)
+            let letters = try await rig.deadLetters()
+            #expect(letters.map(\.number) == ["1"])
+            #expect(letters.first?.value == String(large.prefix(800_000)))
+            #expect(
+                letters.first?.reason.hasSuffix("(the first 800000 of its 998001 bytes are here)") == true)
+        }
+    }
+
     @Test func `sends a document that the store refuses to the dead-letter topic`() async throws {
         try await withRig { rig in
             // Legal JSON that PostgreSQL's jsonb cannot hold.

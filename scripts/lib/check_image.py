@@ -21,6 +21,8 @@ PRODUCTS = ("queue-manager", "streamforge-worker", "streamforge-graph", "gnn-tra
 # Those whose calculations would be slow on the plain BLAS that Debian also has.
 CALCULATING = ("streamforge-graph", "gnn-trainer")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Before it Kafka 4 refuses SCRAM logins, docs/decisions/0028.
+LIBRDKAFKA_MIN = "2.6.1"
 # One command, be it an installation over a slow line.
 SECONDS_MAX = 900
 
@@ -78,8 +80,8 @@ def stages(text: str) -> dict[str, Stage]:
 class Container:
     """An image's file system under way, and what would run in it."""
 
-    def __init__(self, root: Path, programs: Path, arguments: dict[str, str]):
-        self.root, self.programs, self.given = root, programs, arguments
+    def __init__(self, root: Path, trees: "Trees", arguments: dict[str, str]):
+        self.root, self.trees, self.given = root, trees, arguments
         self.arguments: dict[str, str] = {}
         self.shell = ["/bin/sh", "-c"]
         self.user, self.folder = "0:0", "/"
@@ -126,9 +128,23 @@ class Container:
         self.shell = json.loads(rest)
 
     def do_run(self, rest: str) -> None:
-        done = self.chroot(*self.shell, rest, **self.arguments)
+        given = []
+        while rest.startswith("--mount="):
+            option, _, rest = rest.partition(" ")
+            given.append(self.give(dict(part.split("=") for part in option.removeprefix("--mount=").split(","))))
+        done = self.chroot(*self.shell, rest.strip(), **self.arguments)
+        for place in given:
+            shutil.rmtree(place)
         if done.returncode != 0:
             raise Failure(f"RUN {rest[:200]}: exit {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}")
+
+    def give(self, mount: dict[str, str]) -> Path:
+        """What another stage made, for one command."""
+        if mount["type"] != "bind":
+            raise Failure(f"{DOCKERFILE.name}: a mount of type {mount['type']} is not known here")
+        place = self.inside(mount["target"])
+        shutil.copytree(self.trees.stage(mount["from"]).inside(mount["source"]), place)
+        return place
 
     def do_copy(self, rest: str) -> None:
         words = self.filled(rest).split()
@@ -138,7 +154,7 @@ class Container:
         if "from" in options:
             name = Path(source).name
             wanted = PRODUCTS if source.endswith("/") else (name,)
-            sources = [self.programs / product for product in wanted]
+            sources = [self.trees.programs / product for product in wanted]
         for file in sources:
             place = self.inside(target) / file.name if target.endswith("/") else self.inside(target)
             if not file.is_file():
@@ -152,6 +168,7 @@ class Container:
 
     def do_workdir(self, rest: str) -> None:
         self.folder = rest
+        self.inside(rest).mkdir(parents=True, exist_ok=True)
 
     def do_entrypoint(self, rest: str) -> None:
         self.entry = json.loads(rest)
@@ -184,7 +201,7 @@ class Trees:
             return before
         root = self.plain.with_name("-".join([name, *arguments.values()]))
         must("cp", "--archive", "--reflink=auto", str(source), str(root))
-        box = Container(root, self.programs, arguments)
+        box = Container(root, self, arguments)
         if before:
             box.go_on_from(before)
         box.carry_out(self.known[name].steps)
@@ -218,6 +235,15 @@ def check_program(box: Container, product: str, entry: list[str]) -> None:
     shown = box.chroot(*entry, "--help")
     if shown.returncode != 0 or f"USAGE: {product}" not in shown.stdout:
         raise Failure(f"{product} --help: exit {shown.returncode}: {(shown.stdout + shown.stderr)[-500:]}")
+
+
+def check_librdkafka(box: Container) -> None:
+    """New enough for the brokers of today, and found by the programs under its name."""
+    shown = box.chroot("dpkg-query", "--show", "--showformat=${Version}", "librdkafka1")
+    newer = box.chroot("dpkg", "--compare-versions", shown.stdout, "ge", LIBRDKAFKA_MIN)
+    if shown.returncode != 0 or newer.returncode != 0:
+        raise Failure(f"librdkafka1 is {shown.stdout or 'missing'}, not {LIBRDKAFKA_MIN} or newer")
+    print(f"check-image: librdkafka1 is {shown.stdout}")
 
 
 def check_refusal(box: Container) -> None:
@@ -303,6 +329,7 @@ def make_plain(folder: Path) -> Path:
 def check(programs: Path, folder: Path) -> None:
     trees = Trees(stages(DOCKERFILE.read_text()), make_plain(folder), programs)
     base = trees.stage("base")
+    check_librdkafka(base)
     check_time_zones(base)
     check_health(base)
     print("check-image: the stage base is right")

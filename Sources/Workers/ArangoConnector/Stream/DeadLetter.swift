@@ -4,16 +4,27 @@ import Workflow
 /// How a record looks on the dead-letter topic: the original with a reason, under a key that a repeat shares.
 struct DeadLetter {
     static let reasonBytesMax = 1_000
+    /// Of its value, and of headers that are not ours: a letter must fit where records of other writers did just so,
+    /// key and reason included.
+    static let valueBytesMax = 800_000
+    static let headersBytesMax = 100_000
 
     let partition: TopicPartition
     /// Of every record of the stream, on a shared topic.
     var streamHeaders: [RecordBatch.Header] = []
 
-    /// For a record at hand: value and headers as they came.
+    /// For a record at hand: value and headers as they came, as far as they fit.
     func append(_ record: ConsumedRecord, reason: String, to letters: inout RecordBatch) {
-        let headers = record.headers.filter { $0.name != RecordHeader.reason }
-        letters.append(
-            key: key(record.offset), value: record.value, headers: headers + [reasonHeader(reason)])
+        var headers = record.headers.filter { $0.name != RecordHeader.reason }
+        var reason = reason
+        let headerBytes = headers.reduce(0) { $0 + $1.name.utf8.count + ($1.value?.count ?? 0) }
+        if headerBytes > Self.headersBytesMax {
+            // Those that say whose it is are few and short.
+            let ours = headers.filter { $0.name.hasPrefix("sf-") && $0.value?.count ?? 0 <= 1_000 }
+            headers = Array(ours.prefix(32))
+            reason += " (only \(headers.count) of its headers, of \(headerBytes) bytes, are here)"
+        }
+        append(record.offset, record.value, headers, reason, to: &letters)
     }
 
     /// For a document that the store refused. Its record is gone by then: the headers of every record are
@@ -30,9 +41,22 @@ struct DeadLetter {
             headers.append((RecordHeader.attempt, Array(String(attempt).utf8)))
         }
         if let traceparent { headers.append((RecordHeader.traceparent, Array(traceparent.utf8))) }
-        letters.append(
-            key: key(origin.offset), value: batch.documents.json(document.index),
-            headers: headers + streamHeaders + [reasonHeader(document.reason)])
+        append(
+            origin.offset, Array(batch.documents.json(document.index)), headers + streamHeaders,
+            document.reason, to: &letters)
+    }
+
+    private func append(
+        _ offset: Int64, _ value: [UInt8]?, _ headers: [RecordBatch.Header], _ reason: String,
+        to letters: inout RecordBatch
+    ) {
+        var (value, reason) = (value, reason)
+        if let all = value, all.count > Self.valueBytesMax {
+            value = Array(all.prefix(Self.valueBytesMax))
+            reason =
+                "\(reason.prefix(500)) (the first \(Self.valueBytesMax) of its \(all.count) bytes are here)"
+        }
+        letters.append(key: key(offset), value: value, headers: headers + [reasonHeader(reason)])
     }
 
     private func key(_ offset: Int64) -> [UInt8] { Array("\(partition)/\(offset)".utf8) }
