@@ -8,7 +8,8 @@ package struct KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
         case timedOut
         /// The broker cannot be reached, or the connection broke.
         case unreachable
-        /// The user or password was refused, or the server's certificate was not trusted.
+        /// The user or password was refused, or the server's certificate was not trusted (with librdkafka before 2.2
+        /// the latter is `unreachable`: there it cannot be told from a connection that ended).
         case unauthenticated
         /// The user may not do this.
         case unauthorized
@@ -57,15 +58,6 @@ package struct KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
         isFatal || ["OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID"].contains(name)
     }
 
-    /// A partition has no leader just now, or another than was asked.
-    var isOfLeader: Bool {
-        [
-            "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "REPLICA_NOT_AVAILABLE",
-            "FENCED_LEADER_EPOCH",
-            "OFFSET_NOT_AVAILABLE", "KAFKA_STORAGE_ERROR", "_UNKNOWN_PARTITION",
-        ].contains(name)
-    }
-
     package init(
         _ code: Code, operation: String, detail: String, name: String = "", isRetriable: Bool = false
     ) {
@@ -96,7 +88,9 @@ extension KafkaError {
             name: String(cString: rd_kafka_err2name(raw)), isRetriable: Code.retriable.contains(code))
         isFatal = raw == RD_KAFKA_RESP_ERR__FATAL || code == .fenced
         if Self.passing.contains(raw.rawValue) { isRetriable = true }
-        if code == .unauthenticated, !KafkaLibrary.sendsNonceOnce {
+        let isLogin =
+            raw == RD_KAFKA_RESP_ERR__AUTHENTICATION || raw == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED
+        if isLogin, !KafkaLibrary.sendsNonceOnce {
             self.detail +=
                 " (SCRAM with Kafka 4.0 or newer needs librdkafka 2.6.1 or newer; this is \(KafkaLibrary.version))"
         }
@@ -118,6 +112,8 @@ extension KafkaError {
     private static let passing = Set(
         [
             RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+            RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+            RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
             RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
             RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
             RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION,

@@ -86,9 +86,11 @@ extension KubernetesError {
     /// What a `Status` object means, as an answer or as a watch's ERROR event.
     init(_ told: StatusObject?, code number: Int, operation: String) {
         var code = Self.code(reason: told?.reason ?? "", number)
-        // A webhook that gives no number of its own for its no: a policy, which may change, not a wrong object.
-        if number == 400, let message = told?.message, message.hasPrefix("admission webhook"),
-            message.contains("denied the request")
+        // A policy without a number of its own for its no: it may change, and the object is not wrong. The words are
+        // the API server's, of a webhook (400) and of a ValidatingAdmissionPolicy (422).
+        if code == .invalid, let message = told?.message,
+            message.contains("admission webhook") && message.contains("denied the request")
+                || message.contains("ValidatingAdmissionPolicy") && message.contains("denied request")
         {
             code = .forbidden
         }

@@ -120,11 +120,12 @@ package enum KubernetesSettings {
             "How long an image may fail to be pulled, or a container to be made; then its attempt has failed."
     ).fallback("120")
     package static let nodeLossGrace = Setting<Duration>.seconds(
-        "K8S_NODE_LOSS_SECONDS", in: 0...3_600, example: "30",
+        "K8S_NODE_LOSS_SECONDS", in: 0...3_600, example: "90",
         doc:
-            "How long after its lease an attempt whose pod seems to run is in doubt: the cluster takes about 40 s to "
-            + "see that a node is lost, and what is lost with its node does not count as a failure."
-    ).fallback("30")
+            "How long after its lease an attempt whose pod seems to run is in doubt: what is lost with its node does not "
+            + "count as a failure, and the cluster takes 50 s to see that a node is silent, and a minute more to remove "
+            + "the pods of one that was deleted before that."
+    ).fallback("90")
     package static let httpPort = Setting<Int>.integer(
         "K8S_WORKER_HTTP_PORT", in: 0...65_535, example: "8000",
         doc: "The port of a worker's health and metrics; 0: a free one, for itself only."

@@ -55,6 +55,7 @@ struct ClientAnswerTests {
 
     @Test(arguments: [
         (#"admission webhook "p.example" denied the request: no"#, KubernetesError.Code.forbidden),
+        ("ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", .forbidden),
         ("the body cannot be read", .invalid),
     ])
     func `what a policy denies without a number is no wrong object`(

@@ -235,6 +235,11 @@ struct PodVerdictTests {
             let facts = JobFacts(job: late, pods: pods, firstPod: ended)
             #expect(facts.state(Self.limits) == .ended(how: "DeadlineExceeded: said") && !facts.needsPods)
         }
+        // A worker that still ends may merely not be in sight, e.g. after a restart.
+        var unseen = JobFacts(job: late)
+        #expect(unseen.needsPods && unseen.state(Self.limits) == .running)
+        unseen.arePodsAskedFor = true
+        #expect(unseen.state(Self.limits) == .ended(how: "DeadlineExceeded: said") && !unseen.needsPods)
         let other = try job(
             #"{"conditions":[{"type":"FailureTarget","status":"True","reason":"PodFailurePolicy"}]}"#)
         #expect(JobFacts(job: other, pods: [ended]).state(Self.limits) == .ended(how: "exit 10"))

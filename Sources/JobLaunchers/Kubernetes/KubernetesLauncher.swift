@@ -18,7 +18,7 @@ package final class KubernetesLauncher: JobLauncher {
         package var killWait = Duration.seconds(1)
         /// How long after its lease an attempt whose pod seems to run is in doubt: a cluster takes about 40 s to see
         /// that a node is lost, which is longer than a lease.
-        package var nodeLossGrace = Duration.seconds(30)
+        package var nodeLossGrace = Duration.seconds(90)
 
         package init(manifest: JobManifestSettings) {
             self.manifest = manifest

@@ -43,10 +43,11 @@ extension JobFacts {
         pods.contains { $0.containerProblem != nil } ? .container : .place
     }
 
-    /// Whether its end cannot be judged from what is in sight: the Job failed, and the watch of pods is behind.
+    /// Whether its end cannot be judged from what is in sight: the Job failed or is late, and the watch of pods is behind.
     package var needsPods: Bool {
-        guard let failed = job.holds("Failed"), failed.reason != "DeadlineExceeded" else { return false }
-        return !arePodsAskedFor && endedPod == nil
+        guard !arePodsAskedFor, endedPod == nil else { return false }
+        if let failed = job.holds("Failed") { return failed.reason != "DeadlineExceeded" }
+        return lateness != nil && pods.isEmpty
     }
 
     /// - Parameter limits: beyond them a job that does not run is stuck.
@@ -91,12 +92,12 @@ extension JobFacts {
             return ending.isOnLostNode
                 ? .machineLost(why: "NodeLost: \(ending.spec?.nodeName ?? "its node") is silent") : .running
         }
+        // What is not in sight is asked for before anything is said.
+        if needsPods { return .running }
         if failed.reason == "DeadlineExceeded" {
             return .ended(how: JobEnding(.deadlineExceeded, failed.message ?? "its job took too long").text)
         }
         if let endedPod { return .ended(how: endedPod.ending.text) }
-        // What is not in sight is asked for before anything is said.
-        if needsPods { return .running }
         if let firstPod { return .ended(how: firstPod.endingWhenGone.text) }
         return .ended(how: "\(failed.reason ?? "Failed"): \(failed.message ?? "no details")")
     }

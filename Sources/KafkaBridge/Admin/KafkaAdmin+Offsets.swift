@@ -34,7 +34,9 @@ extension KafkaAdmin {
         forTimes times: [TopicPartition: Int64], timeout: Duration = .seconds(10)
     ) throws(KafkaError) -> [TopicPartition: Int64?] {
         guard !times.isEmpty else { return [:] }
-        return try core(for: "look up offsets by time").offsets(forTimes: times, timeout: timeout)
+        let operation = "look up offsets by time"
+        return try core(for: operation).offsets(
+            forTimes: times, operation: operation, until: .now + timeout)
     }
 
     /// The offset after the last record of each partition, asked of each leader in one request.
@@ -44,7 +46,7 @@ extension KafkaAdmin {
         guard !partitions.isEmpty else { return [:] }
         let operation = "read the ends of \(partitions.count) partitions"
         let core = try core(for: operation)
-        return try core.offsets(of: partitions, at: .end, operation: operation, timeout: timeout)
+        return try core.offsets(of: partitions, at: .end, operation: operation, until: .now + timeout)
     }
 
     /// What a group committed; nil where it never did.

@@ -52,8 +52,7 @@ package actor KafkaAdmin {
         var settings = ClientSettings(connection)
         settings.set("isolation.level", isolation.rawValue)
         settings.set("receive.message.max.bytes", "1000000000")
-        // It reads no partition, so nothing but this tells it that the leader it asks is gone.
-        settings.set("topic.metadata.refresh.interval.ms", "3000")
+        // It reads no partition, so nothing else tells it that the leader it asks is gone.
         settings.set("metadata.max.age.ms", "5000")
         return try ClientCore(
             RD_KAFKA_CONSUMER, settings: settings, overrides: connection.overrides, label: "kafka-admin-end",

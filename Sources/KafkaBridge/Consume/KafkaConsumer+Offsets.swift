@@ -69,6 +69,16 @@ extension KafkaConsumer {
             of: partition, isMade: true, timeout: timeout)
     }
 
+    /// The oldest offset that is still there, asked of each leader in one request; otherwise as ``watermarks(of:timeout:)``.
+    package func beginnings(
+        of partitions: [TopicPartition], timeout: Duration = .seconds(10)
+    ) throws(KafkaError) -> [TopicPartition: Int64] {
+        guard !partitions.isEmpty else { return [:] }
+        let operation = "read the beginnings of \(partitions.count) partitions"
+        return try openHandle(for: operation).core.offsets(
+            of: partitions, at: .beginning, isMade: true, operation: operation, until: .now + timeout)
+    }
+
     /// Stops giving records of these partitions; their group membership stays as long as polls go on.
     package func pause(_ partitions: [TopicPartition]) throws(KafkaError) {
         try openHandle(for: "pause").core.pause(partitions)

@@ -289,6 +289,8 @@ package actor KafkaConsumer {
     private func rawOffsets(
         _ positions: [TopicPartition: KafkaPosition], _ core: ClientCore, _ timeout: Duration
     ) throws(KafkaError) -> [TopicPartition: Int64] {
+        let deadline = ContinuousClock.now + timeout
+        let operation = "look up where to begin"
         var offsets: [TopicPartition: Int64] = [:]
         var times: [TopicPartition: Int64] = [:]
         var beginnings: Set<TopicPartition> = []
@@ -303,7 +305,9 @@ package actor KafkaConsumer {
             }
         }
         if !times.isEmpty {
-            for (partition, offset) in try core.offsets(forTimes: times, timeout: timeout) {
+            for (partition, offset) in try core.offsets(
+                forTimes: times, isMade: true, operation: operation, until: deadline)
+            {
                 offsets[partition] = offset
                 // After the last record.
                 if offset == nil { ends.insert(partition) }
@@ -311,7 +315,7 @@ package actor KafkaConsumer {
         }
         for (edge, asked) in [(ClientCore.Edge.beginning, beginnings), (.end, ends)] where !asked.isEmpty {
             let found = try core.offsets(
-                of: asked, at: edge, isMade: true, operation: "look up where to begin", timeout: timeout)
+                of: asked, at: edge, isMade: true, operation: operation, until: deadline)
             offsets.merge(found) { $1 }
         }
         return offsets

@@ -152,7 +152,7 @@ package struct Kubeconfig: Decodable, Sendable {
     ) throws(KubernetesError) -> KubernetesConfiguration {
         var all: Kubeconfig?
         let paths = paths.split(separator: ":").map(String.init)
-        let there = paths.filter { access($0, F_OK) == 0 }
+        let there = paths.filter { access($0, F_OK) == 0 || errno != ENOENT }
         // When none is there the first says so.
         for path in there.isEmpty ? Array(paths.prefix(1)) : there {
             let bytes = try SmallFile.bytes(path, operation: operation)

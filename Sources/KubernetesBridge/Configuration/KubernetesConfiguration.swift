@@ -15,7 +15,7 @@ package struct KubernetesConfiguration: Sendable {
     /// PEM; nil: the system's.
     package var certificateAuthorities: [UInt8]?
     package var credential: Credential
-    /// A client certificate. Beside a token it goes along, as kubectl sends both.
+    /// A client certificate. Beside a token it goes along, as kubectl sends both; API servers look at it first.
     package var identity: TLSIdentity?
     package var namespace: String
 

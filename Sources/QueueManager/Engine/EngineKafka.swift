@@ -23,8 +23,7 @@ package struct EngineTopics: Sendable {
 package struct EngineKafka: Service {
     package let broker: EngineBroker
     private let admin: KafkaAdmin
-    /// Asks where partitions end. One of its own: whoever makes a topic may wait for long, and a lease of an event
-    /// partition does not.
+    /// Asks where partitions end: whoever makes a topic may wait for long.
     private let asker: KafkaAdmin
     private let producer: RenewingProducer
 
@@ -64,7 +63,8 @@ package struct EngineKafka: Service {
             deleteTopics: { try await admin.deleteTopics($0) },
             topicNames: { Array(try await admin.partitionCounts().keys) },
             endOffset: { topic, partition in
-                let ends = try await asker.endOffsets(of: [TopicPartition(topic, partition)])
+                let ends = try await asker.endOffsets(
+                    of: [TopicPartition(topic, partition)], timeout: endsTimeout)
                 guard let end = ends.values.first else {
                     throw KafkaError(.other, operation: "read the end of \(topic)", detail: "it is missing")
                 }
@@ -96,6 +96,8 @@ package struct EngineKafka: Service {
         configuration.idleRestMax = .milliseconds(3)
         configuration.statisticsInterval = KafkaTelemetry.statisticsInterval
         let consumer = try KafkaConsumer(connection, configuration, observe: observe)
+        // Of its own, as the leases of event partitions wait for nobody else's questions.
+        let asker = try KafkaAdmin(connection, observe: observe)
         return .kafka(consumer, asker, topic: broker.eventsTopic)
     }
 

@@ -37,7 +37,7 @@ package struct EventSource: Sendable {
 }
 
 extension EventSource {
-    /// A topic of Kafka, read by assignment.
+    /// A topic of Kafka, read by assignment; both clients are its own.
     package static func kafka(
         _ consumer: KafkaConsumer, _ asker: KafkaAdmin, topic: String
     ) -> EventSource {
@@ -63,6 +63,10 @@ extension EventSource {
             },
             ends: { partitions in
                 try await EngineKafka.ends(of: topic, partitions, asker)
-            }, close: { await consumer.close() })
+            },
+            close: {
+                await consumer.close()
+                await asker.close()
+            })
     }
 }

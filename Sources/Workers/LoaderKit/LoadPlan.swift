@@ -31,8 +31,8 @@ package struct LoadLimits: Sendable {
     package var pagesPerTransactionMax = 8
     /// Tries of one transaction after errors that allow another.
     package var transactionTriesMax = 5
-    /// How long to ask for the outcome of a commit before a new producer settles it. Shorter than a transaction may
-    /// take (60 s): one that the broker ended itself looks like another producer's doing.
+    /// How long to ask for the outcome of each step of a commit before a new producer settles it. Less than a
+    /// transaction may take (60 s): one that the broker ends itself looks like another producer's doing.
     package var commitWaitMax = Duration.seconds(50)
     /// Fresh starts, each with a new producer and a new look at the partition, after the producer broke.
     package var roundsMax = 3

@@ -16,15 +16,15 @@ struct DeadLetter {
     /// For a record at hand: value and headers as they came, as far as they fit.
     func append(_ record: ConsumedRecord, reason: String, to letters: inout RecordBatch) {
         var headers = record.headers.filter { $0.name != RecordHeader.reason }
-        var reason = reason
+        var note = ""
         let headerBytes = headers.reduce(0) { $0 + $1.name.utf8.count + ($1.value?.count ?? 0) }
         if headerBytes > Self.headersBytesMax {
             // Those that say whose it is are few and short.
             let ours = headers.filter { $0.name.hasPrefix("sf-") && $0.value?.count ?? 0 <= 1_000 }
             headers = Array(ours.prefix(32))
-            reason += " (only \(headers.count) of its headers, of \(headerBytes) bytes, are here)"
+            note = " (only \(headers.count) of its headers, of \(headerBytes) bytes, are here)"
         }
-        append(record.offset, record.value, headers, reason, to: &letters)
+        append(record.offset, record.value, headers, reason, note, to: &letters)
     }
 
     /// For a document that the store refused. Its record is gone by then: the headers of every record are
@@ -43,25 +43,25 @@ struct DeadLetter {
         if let traceparent { headers.append((RecordHeader.traceparent, Array(traceparent.utf8))) }
         append(
             origin.offset, Array(batch.documents.json(document.index)), headers + streamHeaders,
-            document.reason, to: &letters)
+            document.reason, "", to: &letters)
     }
 
     private func append(
         _ offset: Int64, _ value: [UInt8]?, _ headers: [RecordBatch.Header], _ reason: String,
-        to letters: inout RecordBatch
+        _ note: String, to letters: inout RecordBatch
     ) {
-        var (value, reason) = (value, reason)
+        var (value, note) = (value, note)
         if let all = value, all.count > Self.valueBytesMax {
             value = Array(all.prefix(Self.valueBytesMax))
-            reason =
-                "\(reason.prefix(500)) (the first \(Self.valueBytesMax) of its \(all.count) bytes are here)"
+            note += " (the first \(Self.valueBytesMax) of its \(all.count) bytes are here)"
         }
-        letters.append(key: key(offset), value: value, headers: headers + [reasonHeader(reason)])
+        letters.append(
+            key: Array("\(partition)/\(offset)".utf8), value: value,
+            headers: headers + [(RecordHeader.reason, Self.reason(reason, note))])
     }
 
-    private func key(_ offset: Int64) -> [UInt8] { Array("\(partition)/\(offset)".utf8) }
-
-    private func reasonHeader(_ reason: String) -> RecordBatch.Header {
-        (RecordHeader.reason, Array(reason.utf8.prefix(Self.reasonBytesMax)))
+    private static func reason(_ reason: String, _ note: String) -> [UInt8] {
+        let note = Array(note.utf8)
+        return reason.utf8.prefix(reasonBytesMax - note.count) + note
     }
 }

@@ -116,11 +116,9 @@ struct OfferTaker: Sendable {
     private func begin(
         _ partitions: [TopicPartition], _ consumer: KafkaConsumer
     ) async throws(KafkaError) {
-        var beginnings: [TopicPartition: Int64] = [:]
-        for (partition, position) in try await consumer.committed(partitions) {
-            let beginning = try await consumer.watermarks(of: partition).low
-            if let position, position >= beginning { continue }
-            beginnings[partition] = beginning
+        let committed = try await consumer.committed(partitions)
+        let beginnings = try await consumer.beginnings(of: partitions).filter { partition, beginning in
+            committed[partition].flatMap { $0 }.map { $0 < beginning } ?? true
         }
         await consumer.start(at: beginnings.mapValues { _ in .beginning })
         guard !beginnings.isEmpty else { return }
