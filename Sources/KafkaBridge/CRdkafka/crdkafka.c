@@ -5,13 +5,8 @@
 #include <time.h>
 
 size_t crdk_consume(rd_kafka_queue_t *queue, rd_kafka_message_t **messages, size_t messages_max) {
-    // From 2.1 on librdkafka's batches count the end of a partition as a record: its own position is then one too far,
-    // and when it pauses the partition (as at each cooperative rebalance) it skips the next record. One by one it
-    // counts right.
-    if (rd_kafka_version() < 0x02010000) {
-        ssize_t count = rd_kafka_consume_batch_queue(queue, 0, messages, messages_max);
-        return count < 0 ? 0 : (size_t)count;
-    }
+    // One by one: from 2.1 on librdkafka's batches count the end of a partition as a record, so that its own position is
+    // one too far, and when it pauses the partition (as at each cooperative rebalance) it skips the next record.
     size_t count = 0;
     while (count < messages_max && (messages[count] = rd_kafka_consume_queue(queue, 0))) count++;
     return count;
