@@ -9,11 +9,9 @@ import Workflow
 struct LocalJobsTests {
     @Test func `a target with a program of its own has it beside the worker's`() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: uniqueName("programs")).path
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let program = "\(directory)/\(Target.graphBuilder.program)"
-        try Data("#!/bin/sh\nsleep 60\n".utf8).write(to: URL(filePath: program))
-        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: program)
+        try write("#!/bin/sh\nsleep 60\n", program)
         let launcher = LocalProcessLauncher(
             .init(
                 workerPath: "\(directory)/streamforge-worker", logDirectory: directory, host: "here",
@@ -35,12 +33,10 @@ struct LocalJobsTests {
 
     @Test func `a launcher sees the workers of its machine, by whomever they were launched`() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: uniqueName("jobs")).path
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let program = "\(directory)/worker"
         // Its child is of the same group and is no job of its own.
-        try Data("#!/bin/sh\nsleep 60 &\nwait\n".utf8).write(to: URL(filePath: program))
-        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: program)
+        try write("#!/bin/sh\nsleep 60 &\nwait\n", program)
         let configuration = LocalProcessLauncher.Configuration(
             workerPath: program, logDirectory: directory, host: "here",
             environment: ["PATH": "/usr/bin:/bin", "SECRET": "s"], killGrace: .seconds(2))
@@ -61,12 +57,10 @@ struct LocalJobsTests {
     /// The kernel sets a process's environment last, when the one who started it goes on already.
     @Test func `a process that is still being started is seen`() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: uniqueName("jobs")).path
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let program = "\(directory)/worker"
         // Two of these moments: the shell's, and that of what takes its place.
-        try Data("#!/bin/sh\nexec sleep 60\n".utf8).write(to: URL(filePath: program))
-        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: program)
+        try write("#!/bin/sh\nexec sleep 60\n", program)
         let launcher = LocalProcessLauncher(
             .init(
                 workerPath: program, logDirectory: directory, host: "here",
@@ -84,5 +78,14 @@ struct LocalJobsTests {
             try #require(found == handle, "attempt \(number)")
             try #require(seen.map(\.handle) == [handle], "attempt \(number)")
         }
+    }
+
+    /// A program that can be started, in a folder of its own.
+    private func write(_ script: String, _ program: String) throws {
+        let file = URL(filePath: program)
+        try FileManager.default.createDirectory(
+            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(script.utf8).write(to: file)
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: program)
     }
 }

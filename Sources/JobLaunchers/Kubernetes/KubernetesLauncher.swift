@@ -16,8 +16,8 @@ package final class KubernetesLauncher: JobLauncher {
         package var callTime = Duration.seconds(3)
         /// How long `kill` waits for a Job to be gone; then it is asked again later.
         package var killWait = Duration.seconds(1)
-        /// How long after its lease an attempt whose pod seems to run is in doubt: a cluster takes about 40 s to see
-        /// that a node is lost, which is longer than a lease.
+        /// How long after its lease an attempt whose pod seems to run is in doubt: a cluster takes 40 to 50 s to see
+        /// that a node is silent, and up to a minute more to collect the pods of one that was deleted before.
         package var nodeLossGrace = Duration.seconds(90)
 
         package init(manifest: JobManifestSettings) {
